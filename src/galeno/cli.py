@@ -1,0 +1,348 @@
+"""The command line: a command parses, calls one function, prints.
+
+Rooms are imported inside the commands, so that `galeno --help` answers at once.
+Results go to standard output, progress and messages to standard error.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from galeno.errors import GalenoError, GateRefusedError
+from galeno.settings import Settings
+
+if TYPE_CHECKING:
+    from galeno.pipeline.runner import RunResult
+
+app = typer.Typer(
+    name="galeno",
+    help="From patient records to a diagnostic model that is gated, packaged and registered.\n\n"
+    "Start with: galeno demo, or with your own table: galeno init --from TABLE --target COLUMN.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models = typer.Typer(help="List, show, promote and roll back registered models.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder of lake, runs, packages and registry. Default: GALENO_HOME or ~/.galeno."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=YAML", help="Override a study key, e.g. learning.budget.minutes=5. Repeatable."
+    ),
+]
+ModelName = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A package folder, STUDY@champion or STUDY@VERSION.")
+]
+InputFile = Annotated[Path, typer.Option("--input", "-i", help="Records: CSV(.gz), Parquet or JSON lines.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads. Default: GALENO_THREADS.")]
+
+
+@app.command()
+def demo(
+    home: Home = None,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Start the service afterwards (comes with a later version).")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Take the built-in simulated cohort all the way to a registered model."""
+    from galeno.pipeline.example import example_study
+    from galeno.pipeline.runner import run_study
+
+    if serve:
+        raise GalenoError("this version has no service yet", where="--serve", remedy="Use --no-serve")
+    place = _home(home)
+    with _progress() as reporter:
+        result = run_study(example_study("severity"), place, reporter=reporter, threads=_settings().threads)
+    _print_run(result, as_json=as_json)
+    if not as_json:
+        typer.echo(f"\nAsk it:      galeno evaluate severity@champion --home {place} --input YOUR.csv")
+
+
+@app.command()
+def init(
+    source: Annotated[str, typer.Option("--from", help="CSV(.gz), Parquet, JSON lines, or sklearn:NAME.")],
+    target: Annotated[str, typer.Option("--target", help="Column with the confirmed condition.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Study file; its stem names the study.")] = Path(
+        "study.yaml"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the study file if it is there.")] = False,
+) -> None:
+    """Draft a study file by looking at a table."""
+    from galeno.pipeline.drafting import draft_file
+
+    notes = draft_file(source, target, output, force=force)
+    for note in notes:
+        typer.echo(note, err=True)
+    typer.echo(str(output))
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="The study file.")],
+    home: Home = None,
+    overrides: Overrides = None,
+    threads: Threads = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over instead of going on with an earlier, equal run.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a study: records, split, learning, evaluation, gate, package, registry.
+
+    A run that was killed goes on where it stopped. Exit code 3: refused by the gate.
+    """
+    from galeno.pipeline.runner import run_study
+    from galeno.study_file import load_study
+
+    declared = load_study(study, overrides or [])
+    with _progress() as reporter:
+        result = run_study(
+            declared, _home(home), reporter=reporter, threads=threads or _settings().threads, fresh=fresh
+        )
+    _print_run(result, as_json=as_json)
+
+
+@app.command()
+def step(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="ingest, split, learn, fit, evaluate, gate, package, register.")],
+    run_name: Annotated[str, typer.Option("--run", help="Name of the run, as galeno run prints it.")],
+    home: Home = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Run one step of a run alone, for orchestrators. A finished step is not run again."""
+    from galeno.pipeline.runner import run_step
+
+    with _progress() as reporter:
+        result = run_step(run_name, name, _home(home), reporter=reporter, threads=threads or _settings().threads)
+    typer.echo(json.dumps(result, ensure_ascii=False) if as_json else f"{run_name}: {name} done")
+
+
+@app.command()
+def predict(
+    model: ModelName,
+    input_file: InputFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV(.gz), Parquet or JSON lines.")],
+    home: Home = None,
+    threads: Threads = None,
+) -> None:
+    """Diagnose every record of a file, in batches; no record is dropped."""
+    from galeno.pipeline.loading import load
+    from galeno.pipeline.scoring import predict_file
+
+    loaded = load(model, home=_home(home), threads=threads or _settings().threads)
+    with _progress() as reporter:
+        rows = predict_file(loaded, input_file, output, reporter=reporter)
+    typer.echo(f"{rows} records diagnosed: {output}", err=True)
+
+
+@app.command()
+def evaluate(
+    model: ModelName,
+    input_file: InputFile,
+    home: Home = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Judge a model on labelled records."""
+    from galeno.pipeline.loading import load
+    from galeno.pipeline.scoring import evaluate_file
+
+    loaded = load(model, home=_home(home), threads=threads or _settings().threads)
+    figures = evaluate_file(loaded, input_file)
+    if as_json:
+        typer.echo(json.dumps(figures, ensure_ascii=False, allow_nan=False))
+        return
+    _print_figures(figures)
+
+
+@app.command()
+def verify(package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A package folder.")]) -> None:
+    """Check every byte of a package against its manifest."""
+    from galeno.storage.packages import verify as verify_package
+
+    manifest = verify_package(package)
+    typer.echo(f"{package}: intact, {len(manifest.files)} files, sha256 {manifest.package_sha256}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of study files, for editors."""
+    from galeno.study_file import study_schema
+
+    typer.echo(study_schema(), nl=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    typer.echo(installed("galeno"))
+
+
+@models.command("list")
+def list_models(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Only this study.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """List registered models."""
+    versions = _registry(home).versions(study)
+    if as_json:
+        typer.echo(json.dumps([version.to_dict() for version in versions], ensure_ascii=False))
+        return
+    if not versions:
+        typer.echo("No model is registered yet: galeno run STUDY.yaml", err=True)
+        return
+    rows = [
+        [
+            entry.study,
+            entry.version,
+            ", ".join(entry.aliases),
+            _number(entry.metrics.get("macro_f1")),
+            _number(entry.metrics.get("accuracy")),
+            entry.created[:16],
+            entry.package_sha256[:12],
+        ]
+        for entry in versions
+    ]
+    _print_table(["study", "version", "alias", "macro-F1", "accuracy", "created", "sha256"], rows)
+
+
+@models.command("show")
+def show_model(
+    model: Annotated[str, typer.Argument(metavar="STUDY[@VERSION]", help="Champion unless a version is named.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Show one registered model."""
+    study, _, wanted = model.partition("@")
+    entry = _registry(home).get(study, wanted or "champion")
+    if as_json:
+        typer.echo(json.dumps(entry.to_dict(), ensure_ascii=False))
+        return
+    for key, value in entry.to_dict().items():
+        typer.echo(f"{key}: {json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value}")
+
+
+@models.command()
+def promote(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study, or STUDY@VERSION.")],
+    version_number: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="The version that shall answer.")] = None,
+    home: Home = None,
+) -> None:
+    """Make a registered version the champion."""
+    name, _, wanted = study.partition("@")
+    chosen = version_number or wanted
+    if not chosen:
+        raise typer.BadParameter("name the version, for example: galeno models promote thyroid 2")
+    entry = _registry(home).promote(name, chosen)
+    typer.echo(f"{entry.study}@champion is now version {entry.version}")
+
+
+@models.command()
+def rollback(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")], home: Home = None
+) -> None:
+    """Go back to the champion before this one."""
+    entry = _registry(home).rollback(study)
+    typer.echo(f"{entry.study}@champion is version {entry.version} again")
+
+
+def main() -> None:
+    """Entry point: expected failures print one message and set the exit code; no traceback."""
+    try:
+        app()
+    except GalenoError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # the reader (head, less) went away; keep Python from complaining when it closes the stream
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("GALENO_DEBUG"):
+            raise
+        # the message of an unexpected error may hold a value of a record, so only its kind is shown
+        typer.echo(
+            f"Error: unexpected {type(error).__name__}. This is a fault in Galeno. "
+            "GALENO_DEBUG=1 shows where; check for patient data before you share it.",
+            err=True,
+        )
+        sys.exit(1)
+
+
+def _settings() -> Settings:
+    return Settings.from_environment()
+
+
+def _home(home: Path | None) -> Path:
+    return home or _settings().home
+
+
+def _registry(home: Path | None) -> Any:
+    from galeno.pipeline.loading import open_registry
+
+    return open_registry(_home(home))
+
+
+def _progress() -> Any:
+    from galeno.terminal import terminal_reporter
+
+    return terminal_reporter()
+
+
+def _print_run(result: "RunResult", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False))
+    else:
+        typer.echo(f"Run:         {result.run}")
+        typer.echo(f"Report:      {result.report}")
+        typer.echo(f"Model card:  {result.card}")
+        typer.echo(f"Package:     {result.package}")
+        typer.echo(f"Registered:  {result.standing}")
+        for key in ("accuracy", "balanced_accuracy", "macro_f1"):
+            typer.echo(f"{key + ':':<20} {_number(result.metrics.get(key))}")
+        for line in result.gate_lines:
+            typer.echo(line)
+    if not result.gate["passed"]:
+        raise GateRefusedError(
+            f"the gate refused the challenger ({'; '.join(result.refusals)}); nothing was registered",
+            where=result.run,
+            remedy=f"The report says why: {result.report}",
+        )
+
+
+def _print_figures(figures: dict[str, Any]) -> None:
+    main_figures = [key for key, value in figures.items() if isinstance(value, int | float | None)]
+    _print_table(["figure", "value"], [[key, _number(figures[key])] for key in main_figures])
+    typer.echo("")
+    keys = ["n", "precision", "recall", "f1", "average_precision", "auc"]
+    rows = [[name, *(_number(row.get(key)) for key in keys)] for name, row in figures["per_class"].items()]
+    _print_table(["class", *keys], rows)
+
+
+def _print_table(head: list[str], rows: list[list[str]]) -> None:
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

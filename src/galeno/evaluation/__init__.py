@@ -1,0 +1,1 @@
+"""How a model is judged: metrics, groups, gate, report, card."""

@@ -1,0 +1,259 @@
+"""Tables in files: CSV, TSV, Parquet and JSON lines.
+
+CSV and JSON lines come as text columns, because the contract knows better than
+a guess what they are; Parquet keeps its types.
+"""
+
+import csv
+import gzip
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from galeno.errors import SourceError
+
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+"""File endings that can be read."""
+
+_WHOLE = 2**62
+_BLOCK = 8 * 2**20
+_DELIMITERS = ",;\t|"
+
+
+def read_table(path: Path | str) -> pl.DataFrame:
+    """Read a whole file.
+
+    Returns:
+        its rows in order; all columns String for CSV, TSV and JSON lines, own types for Parquet.
+
+    Raises:
+        SourceError: missing, empty, damaged or not a table; names the file and, where known, the line.
+    """
+    frames = list(iter_table(path, _WHOLE))
+    return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
+
+
+def iter_table(path: Path | str, rows: int) -> Iterator[pl.DataFrame]:
+    """Read a file in parts, in bounded memory.
+
+    Args:
+        path: the file.
+        rows: most rows of a part.
+
+    Yields:
+        frames of 1 to `rows` rows. JSON lines parts have the columns that occur in them.
+
+    Raises:
+        SourceError: as in `read_table`, when the faulty part is reached.
+    """
+    path = Path(path)
+    ending = _ending(path)
+    if not path.is_file():
+        what = "is a folder, not a file" if path.is_dir() else "no such file"
+        raise SourceError(what, where=str(path), remedy="Check the path of records.source or --input")
+    if path.stat().st_size == 0:
+        _empty(path)
+    read = _iter_parquet if ending == ".parquet" else _iter_lines if "j" in ending else _iter_csv
+    count = 0
+    for frame in read(path, rows):
+        count += frame.height
+        yield frame
+    if not count:
+        _empty(path)
+
+
+def _ending(path: Path) -> str:
+    name = path.name.lower()
+    for ending in sorted(ENDINGS, key=len, reverse=True):
+        if name.endswith(ending):
+            return ending.removesuffix(".gz")
+    raise SourceError("the ending of the file is not known", where=str(path), remedy=f"Known: {', '.join(ENDINGS)}")
+
+
+def _empty(path: Path) -> NoReturn:
+    raise SourceError("holds no rows", where=str(path), remedy="Export the table again, with its header and rows")
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """Say what a reader's exception means. Their own messages may quote values, so they are not passed on."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        _not_utf8(path)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise SourceError(
+            "the compressed file is damaged or cut short", where=str(path), remedy="Copy or export it again"
+        ) from None
+    except csv.Error:
+        raise SourceError("the header cannot be read as CSV", where=f"{path}, line 1") from None
+    except OSError as error:
+        raise SourceError(f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)) from None
+
+
+def _not_utf8(path: Path) -> NoReturn:
+    raise SourceError("is not UTF-8 text", where=str(path), remedy="Save or export it with the encoding UTF-8") from None
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]  # GzipFile is an IO[bytes] in all but name
+
+
+def _iter_csv(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+    with _faults(path):
+        names, delimiter, lines = _read_header(path)
+        with _open(path) as stream:
+            yield from _slices(_csv_batches(path, stream, names, delimiter, lines), rows)
+
+
+def _read_header(path: Path) -> tuple[list[str], str, int]:
+    """Column names, delimiter and the number of lines that the header takes."""
+    with _open(path) as stream:
+        first = stream.readline(_BLOCK).decode("utf-8-sig")
+        delimiter = max(_DELIMITERS, key=first.count)
+        follow = (line.decode("utf-8") for line in stream)
+        reader = csv.reader((line for part in ([first], follow) for line in part), delimiter=delimiter)
+        names = [name.strip() for name in next(reader, [])]
+    if not any(names):
+        raise SourceError("the first line names no columns", where=f"{path}, line 1", remedy="Add a header line")
+    _check_names(names, f"{path}, line 1")
+    return names, delimiter, reader.line_num
+
+
+def _check_names(names: list[str], where: str) -> None:
+    for position, name in enumerate(names, start=1):
+        if not name:
+            raise SourceError(f"column {position} has no name", where=where, remedy="Name it in the header")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise SourceError(
+            f"column {twice[0]!r} stands {names.count(twice[0])} times", where=where, remedy="Rename or remove one"
+        )
+
+
+def _csv_batches(
+    path: Path, stream: IO[bytes], names: list[str], delimiter: str, skip: int
+) -> Iterator[pl.DataFrame]:
+    ragged: list[pa_csv.InvalidRow] = []
+
+    def refuse(row: pa_csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "error"
+
+    text = {name: pa.string() for name in names}
+    last: pl.DataFrame | None = None
+    try:
+        reader = pa_csv.open_csv(
+            stream,
+            read_options=pa_csv.ReadOptions(
+                use_threads=False, block_size=_BLOCK, column_names=names, skip_rows=skip
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse
+            ),
+            convert_options=pa_csv.ConvertOptions(column_types=text, strings_can_be_null=False),
+        )
+        for batch in reader:
+            last = pl.DataFrame(pl.from_arrow(batch))
+            yield last
+    except pa.ArrowInvalid as error:
+        _explain_csv(path, error, ragged)
+    if last is not None and last.height and str(last[-1, -1]).endswith("\n"):
+        raise SourceError("a quote is opened and never closed", where=str(path), remedy='Close it, or double it: ""')
+
+
+def _explain_csv(path: Path, error: pa.ArrowInvalid, ragged: list[pa_csv.InvalidRow]) -> NoReturn:
+    if ragged:
+        row = ragged[0]
+        raise SourceError(
+            f"{row.actual_columns} values where the header has {row.expected_columns} columns",
+            where=f"{path}, line {row.number}",
+            remedy="Quote values that hold the delimiter, or export the file again",
+        ) from None
+    if "UTF8" in str(error):
+        _not_utf8(path)
+    if "straddling" in str(error):
+        raise SourceError("a quote is opened and never closed", where=str(path), remedy='Close it, or double it: ""')
+    if "Empty CSV" in str(error):
+        _empty(path)
+    raise SourceError("cannot be read as CSV", where=str(path), remedy="Export it again as CSV with a header") from None
+
+
+def _slices(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    """Join and cut frames so that each has `rows` rows, the last one perhaps fewer."""
+    held: list[pl.DataFrame] = []
+    height = 0
+    for frame in frames:
+        held.append(frame)
+        height += frame.height
+        if height < rows:
+            continue
+        joined = pl.concat(held)
+        whole = height - height % rows
+        for start in range(0, whole, rows):
+            yield joined.slice(start, rows)
+        held, height = [joined.slice(whole)], height - whole
+    if height:
+        yield pl.concat(held)
+
+
+def _iter_parquet(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+    try:
+        with _faults(path), pq.ParquetFile(path) as file:
+            _check_names(file.schema_arrow.names, str(path))
+            if rows >= file.metadata.num_rows:
+                yield pl.DataFrame(pl.from_arrow(file.read(use_threads=False)))
+                return
+            for batch in file.iter_batches(batch_size=rows, use_threads=False):
+                yield pl.DataFrame(pl.from_arrow(batch))
+    except pa.ArrowException:
+        raise SourceError(
+            "is not a Parquet file, or is damaged", where=str(path), remedy="Export it again, or fix its ending"
+        ) from None
+
+
+def _iter_lines(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+    held: list[dict[str, str | None]] = []
+    with _faults(path), _open(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            if text.strip():
+                held.append(_parse_line(text, f"{path}, line {number}"))
+            if len(held) == rows:
+                yield _frame_of(held)
+                held = []
+    if held:
+        yield _frame_of(held)
+
+
+def _parse_line(text: str, where: str) -> dict[str, str | None]:
+    try:
+        row = json.loads(text)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise SourceError("is not a JSON object", where=where, remedy="Write one object of column: value a line")
+    return {name: _json_text(value) for name, value in row.items()}
+
+
+def _json_text(value: Any) -> str | None:
+    """A JSON value as the text that a CSV file would hold."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _frame_of(rows: list[dict[str, str | None]]) -> pl.DataFrame:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pl.DataFrame({name: pl.Series(name, [row.get(name) for row in rows], pl.String) for name in names})

@@ -1,0 +1,1 @@
+"""How a model is learned: split, balance, candidates, search, export."""

@@ -1,0 +1,263 @@
+"""From a fitted estimator to graph bytes that answer alike on every machine.
+
+Every graph takes one float32 tensor `x` (rows, features) and gives one float32
+tensor `y` (rows, classes that the estimator saw): probabilities, or raw scores
+for support vector machines, whose probabilities come from a link outside the
+graph. Trees are converted with float32 thresholds and learn on float32
+matrices, so that the comparisons at the nodes are the same.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnxmltools import convert_lightgbm, convert_xgboost
+from onnxmltools.convert.common.data_types import FloatTensorType
+from skl2onnx import to_onnx
+
+from galeno.errors import LearningError, ParityError
+from galeno.model.ensemble import Link, Member, open_session, run_session
+from galeno.records import FloatMatrix, Probabilities
+from galeno.study import Family
+
+TOLERANCE = 1e-4
+"""Largest difference of probabilities (or of scores, relative to 1) that is let through."""
+
+_BOOSTER_OPSET = 15
+_OPSETS = {"": 17, "ai.onnx.ml": 3}
+_INPUT, _OUTPUT = "x", "y"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedGraph:
+    """A fitted estimator as bytes."""
+
+    onnx: bytes
+    output: Literal["probability", "scores"]
+    class_index: tuple[int, ...]
+    """Study class of each output column."""
+    native: bytes | None = None
+    """The booster's own format, for large batches."""
+    native_suffix: str = ""
+    """ubj (XGBoost) or txt (LightGBM)."""
+
+    def member(self, name: str, columns: np.ndarray[Any, np.dtype[np.int64]], weight: float, link: Link) -> Member:
+        """The ensemble member that this graph is."""
+        return Member(
+            name=name,
+            onnx=self.onnx,
+            columns=columns,
+            class_index=np.asarray(self.class_index, dtype=np.int64),
+            weight=weight,
+            link=link,
+            native=self.native,
+            native_suffix=self.native_suffix,
+        )
+
+
+def export(
+    estimator: Any, family: Family, n_features: int, classes_present: Sequence[int], n_classes: int
+) -> ExportedGraph:
+    """Convert a fitted estimator.
+
+    Args:
+        estimator: fitted on float32 features and labels 0..k-1, where k = len(classes_present).
+        family: what it is.
+        n_features: columns of the matrix that it was fitted on.
+        classes_present: study class of each of its labels, ascending.
+        n_classes: number of classes of the study.
+
+    Raises:
+        LearningError: the classes do not fit the estimator.
+    """
+    present = tuple(int(index) for index in classes_present)
+    fitted = [int(label) for label in estimator.classes_]
+    if fitted != list(range(len(present))) or sorted(set(present)) != list(present) or not present:
+        raise LearningError("the estimator's labels are not 0..k-1 of the classes present", where=family)
+    if present[-1] >= n_classes or present[0] < 0:
+        raise LearningError("a class present is not a class of the study", where=family)
+    native, suffix = _native(estimator, family)
+    return ExportedGraph(
+        onnx=_freeze(_convert(estimator, family, n_features)),
+        output="scores" if family == "svm" else "probability",
+        class_index=present,
+        native=native,
+        native_suffix=suffix,
+    )
+
+
+def fitted_output(estimator: Any, family: Family, matrix: FloatMatrix) -> Probabilities:
+    """What the fitted estimator itself answers, in the shape that its graph answers: (rows, k) float64."""
+    if family != "svm":
+        return np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
+    scores = np.asarray(estimator.decision_function(matrix), dtype=np.float64)
+    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+
+
+def check_parity(graph: bytes, expected: Probabilities, matrix: FloatMatrix, *, tolerance: float = TOLERANCE) -> float:
+    """Compare a graph with the fitted estimator on every row given.
+
+    Args:
+        graph: ONNX bytes.
+        expected: `fitted_output` on the same rows.
+        matrix: float32, shape (rows, features).
+        tolerance: largest absolute difference let through (relative to the size of a score above 1).
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        ParityError: the graph answers otherwise.
+    """
+    if not len(matrix):
+        return 0.0
+    return compare(run_session(open_session(graph, threads=1), matrix), expected, tolerance=tolerance, where="ONNX graph")
+
+
+def compare(found: Probabilities, expected: Probabilities, *, tolerance: float = TOLERANCE, where: str = "") -> float:
+    """Largest difference between two answers to the same rows.
+
+    Raises:
+        ParityError: it is above the tolerance, or one of them has a value that is no number.
+    """
+    if found.shape != expected.shape:
+        raise ParityError(f"answers of shape {found.shape} instead of {expected.shape}", where=where)
+    gaps = np.abs(found - expected) / np.maximum(1.0, np.abs(expected))
+    worst = float(gaps.max(initial=0.0))
+    if not worst <= tolerance:
+        rows = int((~(gaps <= tolerance)).any(axis=1).sum())
+        raise ParityError(
+            f"{rows} of {len(gaps)} rows are answered otherwise than by the fitted model (up to {worst:.2g})",
+            where=where,
+            remedy="Leave this family out with learning.families and report the case",
+        )
+    return worst
+
+
+def _convert(estimator: Any, family: Family, n_features: int) -> onnx.ModelProto:
+    if family in ("xgboost", "lightgbm"):
+        kind = [(_INPUT, FloatTensorType([None, n_features]))]
+        if family == "xgboost":
+            return convert_xgboost(estimator, name="galeno", initial_types=kind, target_opset=_BOOSTER_OPSET)
+        return convert_lightgbm(
+            estimator, name="galeno", initial_types=kind, target_opset=_BOOSTER_OPSET, zipmap=False
+        )
+    if family == "svm":
+        return _convert_svm(estimator, n_features)
+    sample = np.zeros((1, n_features), dtype=np.float32)
+    return to_onnx(
+        estimator, sample, name="galeno", target_opset=_OPSETS, options={id(estimator): {"zipmap": False}}
+    )
+
+
+def _convert_svm(estimator: Any, n_features: int) -> onnx.ModelProto:
+    """One-vs-one scores from the converter; one-vs-rest confidences, as in scikit-learn, in five nodes more.
+
+    The converter's own one-vs-rest takes three nodes a pair of classes, which is slow for many classes.
+    """
+    pairwise = copy(estimator)
+    pairwise.decision_function_shape = "ovo"
+    sample = np.zeros((1, n_features), dtype=np.float32)
+    model = to_onnx(pairwise, sample, name="galeno", target_opset=_OPSETS, options={id(pairwise): {"zipmap": False}})
+    scores, k = model.graph.output[1].name, len(estimator.classes_)
+    if k == 2:
+        # The graph's columns are score and minus score; the second class's is asked for last.
+        nodes = [helper.make_node("Neg", [scores], [_OUTPUT])]
+        model.graph.node.extend(nodes)
+    else:
+        _add_one_vs_rest(model.graph, scores, k)
+    model.graph.output[1].name = _OUTPUT
+    return model
+
+
+def _add_one_vs_rest(graph: onnx.GraphProto, scores: str, k: int) -> None:
+    """votes + confidence / (3 (|confidence| + 1)): sklearn.utils.multiclass._ovr_decision_function."""
+    pairs = [(i, j) for i in range(k) for j in range(i + 1, k)]
+    first, second = np.zeros((len(pairs), k), np.float32), np.zeros((len(pairs), k), np.float32)
+    for row, (i, j) in enumerate(pairs):
+        first[row, i], second[row, j] = 1, 1
+    constants = {
+        "g_sign": first - second,
+        "g_base": second.sum(axis=0),
+        "g_zero": np.zeros(1, np.float32),
+        "g_one": np.ones(1, np.float32),
+        "g_three": np.full(1, 3, np.float32),
+    }
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    make = helper.make_node
+    graph.node.extend(
+        [
+            make("Greater", [scores, "g_zero"], ["g_wins"]),
+            make("Cast", ["g_wins"], ["g_won"], to=TensorProto.FLOAT),
+            make("MatMul", ["g_won", "g_sign"], ["g_net"]),
+            make("Add", ["g_net", "g_base"], ["g_votes"]),
+            make("MatMul", [scores, "g_sign"], ["g_confidence"]),
+            make("Abs", ["g_confidence"], ["g_size"]),
+            make("Add", ["g_size", "g_one"], ["g_size_one"]),
+            make("Mul", ["g_size_one", "g_three"], ["g_scale"]),
+            make("Div", ["g_confidence", "g_scale"], ["g_share"]),
+            make("Add", ["g_votes", "g_share"], [_OUTPUT]),
+        ]
+    )
+
+
+def _native(estimator: Any, family: Family) -> tuple[bytes | None, str]:
+    """The booster's own safe format, cut at its best iteration."""
+    if family == "xgboost":
+        booster = estimator.get_booster()
+        best = getattr(estimator, "best_iteration", None) if estimator.early_stopping_rounds else None
+        if best is not None:
+            booster = booster[: best + 1]
+        return bytes(booster.save_raw("ubj")), "ubj"
+    if family == "lightgbm":
+        best = estimator.best_iteration_ or None
+        return estimator.booster_.model_to_string(num_iteration=best).encode("utf-8"), "txt"
+    return None, ""
+
+
+def _freeze(model: onnx.ModelProto) -> bytes:
+    """Same estimator, same bytes: one output, no dead nodes, no names or texts of tools."""
+    graph = model.graph
+    probabilities = graph.output[-1]
+    kept, needed = [], {probabilities.name}
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    names = {graph.input[0].name: _INPUT, probabilities.name: _OUTPUT}
+    for node in reversed(kept):
+        for name in node.output:
+            names.setdefault(name, f"t{len(names)}")
+    constants = [constant for constant in graph.initializer if constant.name in needed]
+    for constant in constants:
+        names.setdefault(constant.name, f"c{len(names)}")
+    nodes = []
+    for number, node in enumerate(reversed(kept)):
+        clean = onnx.NodeProto()
+        clean.CopyFrom(node)
+        clean.name, clean.doc_string = f"n{number}", ""
+        clean.input[:] = [names[name] if name else "" for name in node.input]
+        clean.output[:] = [names[name] if name else "" for name in node.output]
+        nodes.append(clean)
+    renamed = []
+    for constant in constants:
+        clean_constant = onnx.TensorProto()
+        clean_constant.CopyFrom(constant)
+        clean_constant.name, clean_constant.doc_string = names[constant.name], ""
+        renamed.append(clean_constant)
+    features = graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    slim = helper.make_graph(
+        nodes,
+        "galeno",
+        [helper.make_tensor_value_info(_INPUT, TensorProto.FLOAT, [None, features])],
+        [helper.make_tensor_value_info(_OUTPUT, TensorProto.FLOAT, [None, None])],
+        renamed,
+    )
+    opsets = sorted({(o.domain, o.version) for o in model.opset_import})
+    frozen = helper.make_model(slim, opset_imports=[helper.make_opsetid(domain, version) for domain, version in opsets])
+    frozen.ir_version, frozen.producer_name = min(model.ir_version, 10), "galeno"
+    return bytes(frozen.SerializeToString(deterministic=True))

@@ -1,0 +1,91 @@
+"""What every step is given: the study, the home, the run, and the records of a part."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from galeno.errors import RunError
+from galeno.progress import Reporter
+from galeno.records import KEY, TARGET, Labels, Part
+from galeno.storage.home import Home
+from galeno.storage.lake import Lake
+from galeno.storage.runs import RunFolder
+from galeno.study import Study
+
+
+def digest_frame(frame: pl.DataFrame) -> str:
+    """Sha256 over a frame's names, types and values, in their order."""
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer)
+    return hashlib.sha256(buffer.getbuffer()).hexdigest()
+
+
+def label_indices(names: pl.Series, classes: tuple[str, ...]) -> Labels:
+    """Class indices of class names; -1 for anything else."""
+    positions = {name: index for index, name in enumerate(classes)}
+    return np.array([positions.get(name, -1) for name in names.to_list()], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of one or more parts, in the lake's order."""
+
+    frame: pl.DataFrame
+    labels: Labels
+    folds: Labels
+    """Cross-validation fold of each training row; -1 outside the training part."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """The surroundings of one step."""
+
+    study: Study
+    home: Home
+    run: RunFolder
+    reporter: Reporter
+    threads: int
+
+    def result(self, step: str) -> Mapping[str, Any]:
+        """Result of an earlier step.
+
+        Raises:
+            RunError: it is not done.
+        """
+        result = self.run.result(step)
+        if result is None:
+            raise RunError(f"step {step!r} is not done", where=self.run.name)
+        return result
+
+    def place(self, step: str, *, keep: bool = False) -> Path:
+        """Folder for what a step makes."""
+        return self.run.workplace(step, keep=keep)
+
+    def made(self, step: str) -> Path:
+        """Folder of what an earlier step made."""
+        return self.run.root / step
+
+    def records(self) -> pl.DataFrame:
+        """The good rows that this run learns from, at its lake version, ordered by key."""
+        ingested = self.result("ingest")
+        return Lake(self.home.lake).read(ingested["table"], ingested["version"], ingested["batches"])
+
+    def rows(self, *parts: Part) -> Rows:
+        """The rows of these parts."""
+        sides = pl.read_parquet(self.made("split") / "sides.parquet")
+        frame = self.records()
+        if not frame[KEY].equals(sides[KEY]):
+            raise RunError("the lake no longer holds the rows that were split", where=self.run.name, remedy="Run with --fresh")
+        chosen = sides["part"].is_in(list(parts))
+        frame = frame.filter(chosen)
+        return Rows(
+            frame=frame,
+            labels=label_indices(frame[TARGET], self.study.class_names),
+            folds=sides.filter(chosen)["fold"].to_numpy().astype(np.int64),
+        )

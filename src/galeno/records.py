@@ -1,0 +1,155 @@
+"""The nouns that the rooms pass on: frozen, without input or output.
+
+Arrays are NumPy: `float32` for feature matrices, `float64` for probabilities,
+`int64` for class indices. Class indices follow the order of the study's classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatMatrix = NDArray[np.float32]
+"""Features, shape (rows, columns)."""
+Probabilities = NDArray[np.float64]
+"""Rows sum to one, shape (rows, classes)."""
+Labels = NDArray[np.int64]
+"""Class indices, shape (rows,); -1 where the label is none of the classes."""
+
+Part = Literal["train", "validation", "test"]
+
+KEY = "_key"
+"""Lake column: sha256-based key of a row's content; sorts rows independently of file order."""
+PATIENT = "_patient"
+"""Lake column: the patient a row belongs to (its own key where the study names no patient)."""
+TARGET = "_target"
+"""Lake column: the class name; null where unknown."""
+BATCH = "_batch"
+"""Lake column: digest of the batch that a row came in with."""
+ROW = "_row"
+"""Lake column: 1-based data row number in its source."""
+TIME = "_time"
+"""Lake column: time of the encounter, where the study names one."""
+SITE = "_site"
+"""Lake column: site of the encounter, where the study names one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One rule broken in one column: how often, where, and what was done. Never the values."""
+
+    check: str
+    column: str
+    count: int
+    rows: tuple[int, ...]
+    """First few 1-based data row numbers."""
+    behaviour: str
+    """refuse, quarantine, blank, convert or keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """What the contract found in one source."""
+
+    source: str
+    read: int
+    good: int
+    quarantined: int
+    violations: tuple[Violation, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model family with a balancing strategy, hyperparameters and a view of the columns."""
+
+    family: str
+    balance: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    view: str = "all"
+    """Which blocks of the feature matrix it sees: all, linear (n-grams, no SVD), dense (SVD, no n-grams)."""
+
+    @property
+    def name(self) -> str:
+        return self.family if self.balance == "none" else f"{self.family}+{self.balance}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line of the gate."""
+
+    figure: str
+    """Dotted path into the evaluation, e.g. `per_class.terminal.recall`."""
+    bound: Literal["min", "max", "champion"]
+    threshold: float | None
+    value: float | None
+    n: int
+    """Patients that the figure stands on."""
+    outcome: Literal["passed", "failed", "too_few"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateReport:
+    """The gate's decision with every line that led to it."""
+
+    passed: bool
+    verdicts: tuple[Verdict, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedCondition:
+    """One condition of a diagnosis."""
+
+    condition: str
+    probability: float
+    """Calibrated, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The answer to one record."""
+
+    condition: str
+    """First of the ranking."""
+    ranking: tuple[RankedCondition, ...]
+    """All conditions, ordered by the decision rule (probability times decision weight)."""
+    not_ruled_out: tuple[str, ...]
+    """Conformal set at the study's coverage."""
+    needs_review: bool
+    reasons: tuple[str, ...]
+    """Why it needs review: low_confidence, several_not_ruled_out, none_not_ruled_out,
+    out_of_range:COLUMN, bad_value:COLUMN, missing:MODALITY."""
+    study: str
+    package_sha256: str
+    version: str | None = None
+    """Registry version, where the model came from the registry."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """One version in the registry."""
+
+    study: str
+    version: str
+    package: str
+    """Path or URI of the package."""
+    package_sha256: str
+    run: str
+    created: str
+    """ISO 8601, UTC."""
+    aliases: tuple[str, ...]
+    metrics: Mapping[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "metrics": dict(self.metrics), "aliases": list(self.aliases)}

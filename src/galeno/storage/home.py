@@ -1,0 +1,54 @@
+"""The home: the folder that holds lake, runs, packages and registry."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from galeno.errors import OutputError
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A folder with everything that Galeno keeps."""
+
+    root: Path
+
+    @property
+    def lake(self) -> Path:
+        """Delta tables of validated records."""
+        return self.root / "lake"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run, with the result of each step."""
+        return self.root / "runs"
+
+    @property
+    def packages(self) -> Path:
+        """Trained models as files."""
+        return self.root / "packages"
+
+    @property
+    def registry_uri(self) -> str:
+        """MLflow URI of the registry, an SQLite file in the home."""
+        return f"sqlite:///{self.root.absolute().as_posix()}/registry.db"
+
+    def create(self) -> "Home":
+        """Make the folders where they are not there yet, readable by their owner only.
+
+        Returns:
+            this home.
+
+        Raises:
+            OutputError: the folders cannot be made.
+        """
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.lake, self.runs, self.packages):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"the home cannot be made ({error.strerror})",
+                where=str(self.root),
+                remedy="Choose another folder with --home or GALENO_HOME",
+            ) from None
+        return self
