@@ -366,7 +366,7 @@ def _flat_bounds(data: dict[str, Any], prefix: str) -> dict[str, Any]:
         elif isinstance(value, dict) and not set(value) <= {"min", "max"}:
             flat.update(_flat_bounds(value, f"{path}."))
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            lower = path.rsplit(".", 1)[-1] in LOWER_IS_BETTER or ".gap." in path
+            lower = path.rsplit(".", 1)[-1] in LOWER_IS_BETTER or ".gap." in f".{path}"
             flat[path] = {"max": value} if lower else {"min": value}
         else:
             flat[path] = value

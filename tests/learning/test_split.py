@@ -148,8 +148,8 @@ def test_latest_patients_judge(frame: pl.DataFrame, seed: int) -> None:
     result = split(frame, make_study(by="time", seed=seed))
     last = frame.with_columns(part=pl.Series(result.parts)).group_by(PATIENT, "part").agg(pl.col(TIME).max())
     times = {part: last.filter(pl.col("part") == part)[TIME] for part in PARTS}
-    assert times["train"].max() <= times["validation"].min()  # type: ignore[operator]
-    assert times["validation"].max() <= times["test"].min()  # type: ignore[operator]
+    assert times["train"].max() <= times["validation"].min()
+    assert times["validation"].max() <= times["test"].min()
     for part, share in zip(PARTS, (0.7, 0.2, 0.1), strict=True):
         assert abs(len(times[part]) - share * len(last)) <= 1
     assert result.evidence["patients_without_time"] == 0
@@ -220,7 +220,7 @@ def test_evidence_is_json_and_names_nobody() -> None:
 
 
 def test_row_without_patient_is_its_own() -> None:
-    frame = make_frame([("p1", "a")] * 3).vstack(make_frame([(None, "a")] * 20))  # type: ignore[list-item]
+    frame = make_frame([("p1", "a")] * 3).vstack(make_frame([(None, "a")] * 20))
     frame = frame.with_columns(pl.Series(KEY, [f"k{n}" for n in range(23)]))
     result = split(frame, make_study())
     assert sum(result.evidence["patients"].values()) == 21

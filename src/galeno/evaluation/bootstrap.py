@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from galeno.evaluation.metrics import CONFORMAL, MAIN, PER_CLASS, Replicates, nest
 
-_RANKED_WORK = 600_000_000
+_RANKED_WORK = 200_000_000
 _FEWEST_RANKED = 100
 FEWEST_PATIENTS = 2
 """Fewer patients than this vary in no resample; their figures get no interval."""

@@ -1,5 +1,6 @@
 """Groups of patients judged apart: who is in which, and how far groups lie apart."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from galeno.evaluation.metrics import CONFORMAL, MAIN, PER_CLASS, Replicates
+from galeno.records import SITE
+from galeno.study import Study
 
 MISSING = "missing"
 """Group of the rows where the column is missing; reported, but never part of a gap."""
@@ -17,13 +20,33 @@ MOST_GROUPS = 20
 """A column with more groups keeps the most frequent ones; the rest are `other`."""
 
 
-def group_labels(values: pl.Series, bins: Sequence[float]) -> NDArray[np.str_]:
-    """The group of each row.
+def group_labels(frame: pl.DataFrame, study: Study) -> dict[str, NDArray[np.str_]]:
+    """The groups of each row, by column of the study's evaluation.groups.
+
+    Args:
+        frame: typed columns; the site is taken from `_site` where it has no column of its own.
+        study: names the columns and the borders of the groups of numbers.
+
+    Returns:
+        column to texts, shape (n,); all `missing` where the frame has no such column.
+    """
+    found = {}
+    for name in study.evaluation.groups:
+        column = SITE if name not in frame.columns and name == study.records.site else name
+        if column in frame.columns:
+            found[name] = column_groups(frame[column], study.evaluation.age_bins)
+        else:
+            found[name] = np.full(frame.height, MISSING)
+    return found
+
+
+def column_groups(values: pl.Series, bins: Sequence[float]) -> NDArray[np.str_]:
+    """The group of each row of one column.
 
     Args:
         values: a typed column. Numbers are cut at `bins`: `<18`, `18-<40`, `>=80`. Flags become
             `yes` and `no`, dates their year, anything else its text.
-        bins: borders of the groups of numbers, ascending.
+        bins: borders of the groups of numbers.
 
     Returns:
         texts, shape (n,); `missing` where the value is null or NaN.
@@ -36,13 +59,27 @@ def group_labels(values: pl.Series, bins: Sequence[float]) -> NDArray[np.str_]:
         texts = values.dt.year().cast(pl.String)
     else:
         texts = values.cast(pl.String)
-    found = texts.fill_null(MISSING)
-    counts = found.value_counts(sort=True)
-    if len(counts) > MOST_GROUPS:
-        names = counts.sort(["count", counts.columns[0]], descending=[True, False])[counts.columns[0]]
-        kept = names.head(MOST_GROUPS).to_list()
-        found = pl.Series([text if text in kept else OTHER for text in found.to_list()])
-    return np.asarray(found.to_list(), dtype=np.str_)
+    return np.asarray(texts.fill_null(MISSING).to_list(), dtype=np.str_)
+
+
+def limit_groups(labels: NDArray[Any]) -> NDArray[np.str_]:
+    """The most frequent groups; the rest are `other`. Ties are settled by name."""
+    texts = np.asarray(labels, dtype=np.str_)
+    names, counts = np.unique(texts, return_counts=True)
+    if len(names) <= MOST_GROUPS:
+        return texts
+    kept = names[np.lexsort((names, -counts))[:MOST_GROUPS]]
+    return np.where(np.isin(texts, kept), texts, OTHER).astype(np.str_)
+
+
+def group_order(name: str) -> tuple[int, float, str]:
+    """Key that sorts groups as people read them: `<18`, `18-<40`, `>=80`, other names, `missing`."""
+    if name in (MISSING, OTHER):
+        return (4, float(name == MISSING), name)
+    found = re.fullmatch(r"(<|>=)?(-?[\d.]+(?:e[+-]?\d+)?)(-<.+)?", name)
+    if not found:
+        return (3, 0.0, name)
+    return ({"<": 0, ">=": 2}.get(found[1] or "", 1), float(found[2]), name)
 
 
 def _numeric_groups(values: NDArray[np.float64], bins: Sequence[float]) -> NDArray[np.str_]:

@@ -35,7 +35,7 @@ CONFORMAL = ("coverage", "size")
 PER_CLASS = ("precision", "recall", "f1", "average_precision", "auc")
 BINS = 15
 _CLIP = 1e-15
-_CHUNK = 50
+_CHUNK = 32
 
 Replicates = dict[str, NDArray[np.float64]]
 """Figure name to values, shape (resamples,), or (resamples, classes) for PER_CLASS; NaN = undefined."""
@@ -233,7 +233,9 @@ def _from_totals(totals: NDArray[np.float64], k: int, has_sets: bool) -> Replica
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+    found: NDArray[np.float64] = np.full(np.shape(above), np.nan)
+    np.divide(above, below, out=found, where=below > 0)
+    return found
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,9 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -71,16 +73,46 @@ def iter_table(path: Path | str, rows: int) -> Iterator[pl.DataFrame]:
         _empty(path)
 
 
+def frame_of_rows(names: list[str], rows: list[tuple[Any, ...]], where: str) -> pl.DataFrame:
+    """A frame of rows that a database driver gave.
+
+    Returns:
+        each column with its own type where its values are of one type, else as texts.
+
+    Raises:
+        SourceError: two columns have one name.
+    """
+    _check_names(names, where)
+    columns = zip(*rows, strict=True)
+    return pl.DataFrame([_column_of(name, list(values)) for name, values in zip(names, columns, strict=True)])
+
+
+def _column_of(name: str, values: list[Any]) -> pl.Series:
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) == 1 and kinds <= {bool, int, float, str, date, datetime}:
+        with suppress(
+            OverflowError, pl.exceptions.PolarsError
+        ):  # whole numbers of more than 64 bits become texts
+            return pl.Series(name, values)
+    if kinds <= {int, float, Decimal}:
+        return pl.Series(name, [None if value is None else float(value) for value in values], pl.Float64)
+    return pl.Series(name, [None if value is None else str(value) for value in values], pl.String)
+
+
 def _ending(path: Path) -> str:
     name = path.name.lower()
     for ending in sorted(ENDINGS, key=len, reverse=True):
         if name.endswith(ending):
             return ending.removesuffix(".gz")
-    raise SourceError("the ending of the file is not known", where=str(path), remedy=f"Known: {', '.join(ENDINGS)}")
+    raise SourceError(
+        "the ending of the file is not known", where=str(path), remedy=f"Known: {', '.join(ENDINGS)}"
+    )
 
 
 def _empty(path: Path) -> NoReturn:
-    raise SourceError("holds no rows", where=str(path), remedy="Export the table again, with its header and rows")
+    raise SourceError(
+        "holds no rows", where=str(path), remedy="Export the table again, with its header and rows"
+    )
 
 
 @contextmanager
@@ -97,11 +129,15 @@ def _faults(path: Path) -> Iterator[None]:
     except csv.Error:
         raise SourceError("the header cannot be read as CSV", where=f"{path}, line 1") from None
     except OSError as error:
-        raise SourceError(f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)) from None
+        raise SourceError(
+            f"cannot be read ({error.strerror or type(error).__name__})", where=str(path)
+        ) from None
 
 
 def _not_utf8(path: Path) -> NoReturn:
-    raise SourceError("is not UTF-8 text", where=str(path), remedy="Save or export it with the encoding UTF-8") from None
+    raise SourceError(
+        "is not UTF-8 text", where=str(path), remedy="Save or export it with the encoding UTF-8"
+    ) from None
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -124,7 +160,9 @@ def _read_header(path: Path) -> tuple[list[str], str, int]:
         reader = csv.reader((line for part in ([first], follow) for line in part), delimiter=delimiter)
         names = [name.strip() for name in next(reader, [])]
     if not any(names):
-        raise SourceError("the first line names no columns", where=f"{path}, line 1", remedy="Add a header line")
+        raise SourceError(
+            "the first line names no columns", where=f"{path}, line 1", remedy="Add a header line"
+        )
     _check_names(names, f"{path}, line 1")
     return names, delimiter, reader.line_num
 
@@ -136,7 +174,9 @@ def _check_names(names: list[str], where: str) -> None:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise SourceError(
-            f"column {twice[0]!r} stands {names.count(twice[0])} times", where=where, remedy="Rename or remove one"
+            f"column {twice[0]!r} stands {names.count(twice[0])} times",
+            where=where,
+            remedy="Rename or remove one",
         )
 
 
@@ -168,7 +208,9 @@ def _csv_batches(
     except pa.ArrowInvalid as error:
         _explain_csv(path, error, ragged)
     if last is not None and last.height and str(last[-1, -1]).endswith("\n"):
-        raise SourceError("a quote is opened and never closed", where=str(path), remedy='Close it, or double it: ""')
+        raise SourceError(
+            "a quote is opened and never closed", where=str(path), remedy='Close it, or double it: ""'
+        )
 
 
 def _explain_csv(path: Path, error: pa.ArrowInvalid, ragged: list[pa_csv.InvalidRow]) -> NoReturn:
@@ -182,10 +224,14 @@ def _explain_csv(path: Path, error: pa.ArrowInvalid, ragged: list[pa_csv.Invalid
     if "UTF8" in str(error):
         _not_utf8(path)
     if "straddling" in str(error):
-        raise SourceError("a quote is opened and never closed", where=str(path), remedy='Close it, or double it: ""')
+        raise SourceError(
+            "a quote is opened and never closed", where=str(path), remedy='Close it, or double it: ""'
+        )
     if "Empty CSV" in str(error):
         _empty(path)
-    raise SourceError("cannot be read as CSV", where=str(path), remedy="Export it again as CSV with a header") from None
+    raise SourceError(
+        "cannot be read as CSV", where=str(path), remedy="Export it again as CSV with a header"
+    ) from None
 
 
 def _slices(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
@@ -217,7 +263,9 @@ def _iter_parquet(path: Path, rows: int) -> Iterator[pl.DataFrame]:
                 yield pl.DataFrame(pl.from_arrow(batch))
     except pa.ArrowException:
         raise SourceError(
-            "is not a Parquet file, or is damaged", where=str(path), remedy="Export it again, or fix its ending"
+            "is not a Parquet file, or is damaged",
+            where=str(path),
+            remedy="Export it again, or fix its ending",
         ) from None
 
 
@@ -241,7 +289,9 @@ def _parse_line(text: str, where: str) -> dict[str, str | None]:
     except ValueError:
         row = None
     if not isinstance(row, dict):
-        raise SourceError("is not a JSON object", where=where, remedy="Write one object of column: value a line")
+        raise SourceError(
+            "is not a JSON object", where=where, remedy="Write one object of column: value a line"
+        )
     return {name: _json_text(value) for name, value in row.items()}
 
 

@@ -7,6 +7,7 @@ graph. Trees are converted with float32 thresholds and learn on float32
 matrices, so that the comparisons at the nodes are the same.
 """
 
+import warnings
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxmltools import convert_lightgbm, convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 from skl2onnx import to_onnx
 
 from galeno.errors import LearningError, ParityError
-from galeno.model.ensemble import Link, Member, open_session, run_session
+from galeno.model.ensemble import Link, Member, open_native, open_session, run_session
 from galeno.records import FloatMatrix, Probabilities
 from galeno.study import Family
 
@@ -45,18 +47,52 @@ class ExportedGraph:
     native_suffix: str = ""
     """ubj (XGBoost) or txt (LightGBM)."""
 
-    def member(self, name: str, columns: np.ndarray[Any, np.dtype[np.int64]], weight: float, link: Link) -> Member:
-        """The ensemble member that this graph is."""
-        return Member(
-            name=name,
-            onnx=self.onnx,
-            columns=columns,
-            class_index=np.asarray(self.class_index, dtype=np.int64),
-            weight=weight,
-            link=link,
-            native=self.native,
-            native_suffix=self.native_suffix,
-        )
+
+def build_member(
+    estimator: Any,
+    family: Family,
+    matrix: FloatMatrix,
+    *,
+    name: str,
+    columns: NDArray[np.int64],
+    classes_present: Sequence[int],
+    n_classes: int,
+    weight: float,
+    link: Link,
+) -> Member:
+    """A fitted estimator as an ensemble member whose graph is known to answer alike.
+
+    Args:
+        estimator: fitted; None stands for rows of one class alone.
+        family: what it is.
+        matrix: rows that the graph is compared on, all columns of the feature matrix.
+        name: candidate that it is, for people.
+        columns: columns of the matrix that it sees.
+        classes_present: study class of each of its labels.
+        n_classes: classes of the study.
+        weight: in the ensemble.
+        link: from its output to probabilities of the classes present.
+
+    Raises:
+        ParityError: graph and estimator differ by more than TOLERANCE on a row.
+    """
+    graph = export(estimator, family, len(columns), classes_present, n_classes)
+    seen = np.ascontiguousarray(matrix[:, columns])
+    expected = np.ones((len(seen), 1)) if estimator is None else fitted_output(estimator, family, seen)
+    parity = check_parity(graph.onnx, expected, seen)
+    native_parity = _native_parity(graph, expected, seen)
+    return Member(
+        name=name,
+        onnx=graph.onnx,
+        columns=np.asarray(columns, dtype=np.int64),
+        class_index=np.asarray(graph.class_index, dtype=np.int64),
+        weight=weight,
+        link=link,
+        native=graph.native if native_parity is not None else None,
+        native_suffix=graph.native_suffix if native_parity is not None else "",
+        parity=_one_digit(parity),
+        native_parity=None if native_parity is None else _one_digit(native_parity),
+    )
 
 
 def export(
@@ -65,7 +101,8 @@ def export(
     """Convert a fitted estimator.
 
     Args:
-        estimator: fitted on float32 features and labels 0..k-1, where k = len(classes_present).
+        estimator: fitted on float32 features and labels 0..k-1, where k = len(classes_present);
+            None where there was one class, which then always has probability one.
         family: what it is.
         n_features: columns of the matrix that it was fitted on.
         classes_present: study class of each of its labels, ascending.
@@ -75,7 +112,7 @@ def export(
         LearningError: the classes do not fit the estimator.
     """
     present = tuple(int(index) for index in classes_present)
-    fitted = [int(label) for label in estimator.classes_]
+    fitted = [0] if estimator is None else [int(label) for label in estimator.classes_]
     if fitted != list(range(len(present))) or sorted(set(present)) != list(present) or not present:
         raise LearningError("the estimator's labels are not 0..k-1 of the classes present", where=family)
     if present[-1] >= n_classes or present[0] < 0:
@@ -91,14 +128,25 @@ def export(
 
 
 def fitted_output(estimator: Any, family: Family, matrix: FloatMatrix) -> Probabilities:
-    """What the fitted estimator itself answers, in the shape that its graph answers: (rows, k) float64."""
+    """What the fitted estimator itself answers, in the shape that its graph answers: (rows, k) float64.
+
+    For support vector machines these are scores: plus and minus the decision value of two classes;
+    for more, soft votes: half the sum of tanh(decision value) over the pairs of a class. scikit-learn's
+    own one-vs-rest counts hard votes instead, where a pair's decision value near zero moves a score by a
+    whole vote and float32 and float64 can disagree.
+    """
     if family != "svm":
         return np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
-    scores = np.asarray(estimator.decision_function(matrix), dtype=np.float64)
-    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+    pairwise = np.asarray(_pairwise(estimator).decision_function(matrix), dtype=np.float64)
+    if pairwise.ndim == 1:
+        return np.column_stack([-pairwise, pairwise])
+    votes: Probabilities = np.tanh(pairwise) @ _pair_votes(len(estimator.classes_))
+    return votes
 
 
-def check_parity(graph: bytes, expected: Probabilities, matrix: FloatMatrix, *, tolerance: float = TOLERANCE) -> float:
+def check_parity(
+    graph: bytes, expected: Probabilities, matrix: FloatMatrix, *, tolerance: float = TOLERANCE
+) -> float:
     """Compare a graph with the fitted estimator on every row given.
 
     Args:
@@ -115,10 +163,13 @@ def check_parity(graph: bytes, expected: Probabilities, matrix: FloatMatrix, *, 
     """
     if not len(matrix):
         return 0.0
-    return compare(run_session(open_session(graph, threads=1), matrix), expected, tolerance=tolerance, where="ONNX graph")
+    found = run_session(open_session(graph, threads=1), matrix).astype(np.float64)
+    return compare(found, expected, tolerance=tolerance, where="ONNX graph")
 
 
-def compare(found: Probabilities, expected: Probabilities, *, tolerance: float = TOLERANCE, where: str = "") -> float:
+def compare(
+    found: Probabilities, expected: Probabilities, *, tolerance: float = TOLERANCE, where: str = ""
+) -> float:
     """Largest difference between two answers to the same rows.
 
     Raises:
@@ -139,6 +190,8 @@ def compare(found: Probabilities, expected: Probabilities, *, tolerance: float =
 
 
 def _convert(estimator: Any, family: Family, n_features: int) -> onnx.ModelProto:
+    if estimator is None:
+        return _convert_constant(n_features)
     if family in ("xgboost", "lightgbm"):
         kind = [(_INPUT, FloatTensorType([None, n_features]))]
         if family == "xgboost":
@@ -154,59 +207,66 @@ def _convert(estimator: Any, family: Family, n_features: int) -> onnx.ModelProto
     )
 
 
-def _convert_svm(estimator: Any, n_features: int) -> onnx.ModelProto:
-    """One-vs-one scores from the converter; one-vs-rest confidences, as in scikit-learn, in five nodes more.
+def _convert_constant(n_features: int) -> onnx.ModelProto:
+    """One for every row: 0 x + 1."""
+    constants = {"zeros": np.zeros((n_features, 1), np.float32), "one": np.ones(1, np.float32)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", [_INPUT, "zeros"], ["zero"]),
+            helper.make_node("Add", ["zero", "one"], [_OUTPUT]),
+        ],
+        "galeno",
+        [helper.make_tensor_value_info(_INPUT, TensorProto.FLOAT, [None, n_features])],
+        [helper.make_tensor_value_info(_OUTPUT, TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSETS[""])])
 
-    The converter's own one-vs-rest takes three nodes a pair of classes, which is slow for many classes.
-    """
-    pairwise = copy(estimator)
-    pairwise.decision_function_shape = "ovo"
+
+def _convert_svm(estimator: Any, n_features: int) -> onnx.ModelProto:
+    """The converter's one-vs-one scores, and the nodes of `fitted_output` after them."""
+    pairwise = _pairwise(estimator)
     sample = np.zeros((1, n_features), dtype=np.float32)
-    model = to_onnx(pairwise, sample, name="galeno", target_opset=_OPSETS, options={id(pairwise): {"zipmap": False}})
-    scores, k = model.graph.output[1].name, len(estimator.classes_)
+    with warnings.catch_warnings():
+        # The converter asks for Platt's constants, which scikit-learn 1.9 deprecates, and finds them empty.
+        warnings.filterwarnings("ignore", "Attribute `prob[AB]_`", FutureWarning)
+        model = to_onnx(
+            pairwise, sample, name="galeno", target_opset=_OPSETS, options={id(pairwise): {"zipmap": False}}
+        )
+    graph, k = model.graph, len(estimator.classes_)
+    scores = graph.output[1].name
     if k == 2:
-        # The graph's columns are score and minus score; the second class's is asked for last.
-        nodes = [helper.make_node("Neg", [scores], [_OUTPUT])]
-        model.graph.node.extend(nodes)
+        # The converter's columns are score and minus score; the second class's belongs last.
+        graph.node.append(helper.make_node("Neg", [scores], [_OUTPUT]))
     else:
-        _add_one_vs_rest(model.graph, scores, k)
-    model.graph.output[1].name = _OUTPUT
+        votes = _pair_votes(k).astype(np.float32)
+        graph.initializer.append(numpy_helper.from_array(votes, "galeno_votes"))
+        graph.node.append(helper.make_node("Tanh", [scores], ["galeno_soft"]))
+        graph.node.append(helper.make_node("MatMul", ["galeno_soft", "galeno_votes"], [_OUTPUT]))
+    graph.output[1].name = _OUTPUT
     return model
 
 
-def _add_one_vs_rest(graph: onnx.GraphProto, scores: str, k: int) -> None:
-    """votes + confidence / (3 (|confidence| + 1)): sklearn.utils.multiclass._ovr_decision_function."""
+def _pairwise(estimator: Any) -> Any:
+    """The same machine, answering one decision value a pair of classes."""
+    pairwise = copy(estimator)
+    pairwise.decision_function_shape, pairwise.break_ties = "ovo", False
+    return pairwise
+
+
+def _pair_votes(k: int) -> Probabilities:
+    """Half a vote for the first class of each pair, minus half for the second; shape (pairs, k)."""
     pairs = [(i, j) for i in range(k) for j in range(i + 1, k)]
-    first, second = np.zeros((len(pairs), k), np.float32), np.zeros((len(pairs), k), np.float32)
+    votes = np.zeros((len(pairs), k))
     for row, (i, j) in enumerate(pairs):
-        first[row, i], second[row, j] = 1, 1
-    constants = {
-        "g_sign": first - second,
-        "g_base": second.sum(axis=0),
-        "g_zero": np.zeros(1, np.float32),
-        "g_one": np.ones(1, np.float32),
-        "g_three": np.full(1, 3, np.float32),
-    }
-    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    make = helper.make_node
-    graph.node.extend(
-        [
-            make("Greater", [scores, "g_zero"], ["g_wins"]),
-            make("Cast", ["g_wins"], ["g_won"], to=TensorProto.FLOAT),
-            make("MatMul", ["g_won", "g_sign"], ["g_net"]),
-            make("Add", ["g_net", "g_base"], ["g_votes"]),
-            make("MatMul", [scores, "g_sign"], ["g_confidence"]),
-            make("Abs", ["g_confidence"], ["g_size"]),
-            make("Add", ["g_size", "g_one"], ["g_size_one"]),
-            make("Mul", ["g_size_one", "g_three"], ["g_scale"]),
-            make("Div", ["g_confidence", "g_scale"], ["g_share"]),
-            make("Add", ["g_votes", "g_share"], [_OUTPUT]),
-        ]
-    )
+        votes[row, i], votes[row, j] = 0.5, -0.5
+    return votes
 
 
 def _native(estimator: Any, family: Family) -> tuple[bytes | None, str]:
     """The booster's own safe format, cut at its best iteration."""
+    if estimator is None:
+        return None, ""
     if family == "xgboost":
         booster = estimator.get_booster()
         best = getattr(estimator, "best_iteration", None) if estimator.early_stopping_rounds else None
@@ -217,6 +277,22 @@ def _native(estimator: Any, family: Family) -> tuple[bytes | None, str]:
         best = estimator.best_iteration_ or None
         return estimator.booster_.model_to_string(num_iteration=best).encode("utf-8"), "txt"
     return None, ""
+
+
+def _native_parity(graph: ExportedGraph, expected: Probabilities, matrix: FloatMatrix) -> float | None:
+    """Largest difference of the native format, or None where there is none that can be trusted."""
+    if graph.native is None or not len(matrix):
+        return None
+    found = open_native(graph.native, graph.native_suffix, threads=1)(matrix)
+    try:
+        return compare(np.asarray(found, dtype=np.float64), expected)
+    except ParityError:
+        return None
+
+
+def _one_digit(value: float) -> float:
+    """Its size is what matters; more digits would tell machines apart."""
+    return float(f"{value:.0e}")
 
 
 def _freeze(model: onnx.ModelProto) -> bytes:
@@ -258,6 +334,8 @@ def _freeze(model: onnx.ModelProto) -> bytes:
         renamed,
     )
     opsets = sorted({(o.domain, o.version) for o in model.opset_import})
-    frozen = helper.make_model(slim, opset_imports=[helper.make_opsetid(domain, version) for domain, version in opsets])
+    frozen = helper.make_model(
+        slim, opset_imports=[helper.make_opsetid(domain, version) for domain, version in opsets]
+    )
     frozen.ir_version, frozen.producer_name = min(model.ir_version, 10), "galeno"
     return bytes(frozen.SerializeToString(deterministic=True))

@@ -8,13 +8,11 @@ which answers large batches some three times faster.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal, Self
 
-import lightgbm
 import numpy as np
 import onnxruntime as ort
-import xgboost
 from numpy.typing import NDArray
 
 from galeno.errors import PackageError
@@ -25,14 +23,22 @@ SMALL = 512
 CHUNK = 65_536
 """Rows answered at a time, which bounds memory."""
 
+LINK_FLOOR = 1e-5
+"""Smaller probabilities are raised to it before a link takes their logarithm."""
+
 Predict = Callable[[FloatMatrix], NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """From a graph's output to probabilities: as it is, or softmax(scale * score + bias) by class."""
+    """From a graph's output to probabilities.
 
-    kind: Literal["probability", "softmax"] = "probability"
+    probability  as it is
+    log          softmax(scale * ln p + bias) by class, for probabilities that promise too much
+    softmax      softmax(scale * score + bias) by class, for scores
+    """
+
+    kind: Literal["probability", "log", "softmax"] = "probability"
     scale: tuple[float, ...] = ()
     bias: tuple[float, ...] = ()
 
@@ -41,6 +47,8 @@ class Link:
         values = np.asarray(output, dtype=np.float64)
         if self.kind == "probability":
             return values
+        if self.kind == "log":
+            values = np.log(np.maximum(values, LINK_FLOOR))
         values = values * np.asarray(self.scale) + np.asarray(self.bias)
         values = np.exp(values - values.max(axis=1, keepdims=True))
         probabilities: Probabilities = values / values.sum(axis=1, keepdims=True)
@@ -74,10 +82,15 @@ class Member:
     native: bytes | None = None
     native_suffix: str = ""
     """ubj (XGBoost) or txt (LightGBM)."""
+    parity: float | None = None
+    """Largest difference between the graph and the fitted estimator that was seen when it was packaged."""
+    native_parity: float | None = None
+    """The same for the native format, which is used only where this was measured."""
 
-    def without_native(self) -> "Member":
-        """The same member, answered by ONNX alone."""
-        return Member(self.name, self.onnx, self.columns, self.class_index, self.weight, self.link)
+    @property
+    def has_native(self) -> bool:
+        """Whether large batches may be answered by the booster itself."""
+        return self.native is not None and self.native_parity is not None
 
 
 class Ensemble:
@@ -93,14 +106,18 @@ class Ensemble:
         PackageError: a graph cannot be opened, or columns or classes are out of place.
     """
 
-    def __init__(self, members: Sequence[Member], n_classes: int, n_features: int, *, threads: int = 1) -> None:
+    def __init__(
+        self, members: Sequence[Member], n_classes: int, n_features: int, *, threads: int = 1
+    ) -> None:
         self.members = tuple(members)
         self.n_classes = n_classes
         self.n_features = n_features
         total = float(sum(member.weight for member in members))
         if not self.members or not total > 0 or any(not member.weight > 0 for member in members):
             raise PackageError("an ensemble has members, each with a weight above zero")
-        self._parts = [_Part(member, member.weight / total, n_classes, n_features, threads) for member in self.members]
+        self._parts = [
+            _Part(member, member.weight / total, n_classes, n_features, threads) for member in self.members
+        ]
 
     def probabilities(self, matrix: FloatMatrix) -> Probabilities:
         """Weighted mean of the members' probabilities.
@@ -132,9 +149,9 @@ class _Part:
 
     def __init__(self, member: Member, share: float, n_classes: int, n_features: int, threads: int) -> None:
         columns, classes = member.columns, member.class_index
-        if not (len(columns) and 0 <= columns.min() and columns.max() < n_features):
+        if not (len(columns) and columns.min() >= 0 and columns.max() < n_features):
             raise PackageError("columns of a member are out of place", where=member.name)
-        if not (len(classes) and 0 <= classes.min() and classes.max() < n_classes):
+        if not (len(classes) and classes.min() >= 0 and classes.max() < n_classes):
             raise PackageError("classes of a member are out of place", where=member.name)
         self._share = share
         self._link = member.link
@@ -144,13 +161,11 @@ class _Part:
         if session.get_inputs()[0].shape[1] != len(columns):
             raise PackageError("a graph takes another number of columns than it is given", where=member.name)
         self._graph: Predict = partial(run_session, session)
-        self._native: Predict | None = None
-        if member.native is not None:
-            self._native = open_native(member.native, member.native_suffix, threads=threads, where=member.name)
+        self._member, self._threads = member, threads
 
     def add(self, matrix: FloatMatrix, total: Probabilities) -> None:
         seen = matrix if self._columns is None else np.take(matrix, self._columns, axis=1)
-        predict = self._native if self._native is not None and len(matrix) > SMALL else self._graph
+        predict = self._native if self._member.has_native and len(matrix) > SMALL else self._graph
         answers = self._link.apply(predict(seen))
         if self._share != 1.0:
             answers = answers * self._share
@@ -158,6 +173,14 @@ class _Part:
             total += answers
         else:
             total[:, self._classes] += answers
+
+    @cached_property
+    def _native(self) -> Predict:
+        """Opened at the first large batch: the booster's library takes a second to import."""
+        member = self._member
+        return open_native(
+            member.native or b"", member.native_suffix, threads=self._threads, where=member.name
+        )
 
 
 def open_session(graph: bytes, *, threads: int, where: str = "") -> ort.InferenceSession:
@@ -194,24 +217,33 @@ def open_native(model: bytes, suffix: str, *, threads: int, where: str = "") -> 
     Raises:
         PackageError: the bytes are damaged, or the format is not known.
     """
+    openers = {"ubj": _open_xgboost, "txt": _open_lightgbm}
+    if suffix not in openers:
+        raise PackageError(f"no booster format {suffix!r} is known here", where=where)
+    predict = openers[suffix](model, threads)
+    if predict is None:
+        raise PackageError("the booster is damaged", where=where)
+    return predict
+
+
+def _open_xgboost(model: bytes, threads: int) -> Predict | None:
+    import xgboost
+
     try:
-        if suffix == "ubj":
-            booster = xgboost.Booster({"nthread": threads}, model_file=bytearray(model))
-            return partial(_predict_xgboost, booster)
-        if suffix == "txt":
-            trees = lightgbm.Booster(model_str=model.decode("utf-8"), params={"num_threads": threads, "verbosity": -1})
-            return partial(_predict_lightgbm, trees, threads)
-    except (xgboost.core.XGBoostError, lightgbm.basic.LightGBMError, UnicodeDecodeError) as error:
-        raise PackageError(f"the booster cannot be opened ({type(error).__name__})", where=where) from None
-    raise PackageError(f"no booster format {suffix!r} is known here", where=where)
+        booster = xgboost.Booster({"nthread": threads}, model_file=bytearray(model))
+    except xgboost.core.XGBoostError:
+        return None
+    return lambda matrix: _two_columns(booster.inplace_predict(matrix, validate_features=False))
 
 
-def _predict_xgboost(booster: xgboost.Booster, matrix: FloatMatrix) -> NDArray[Any]:
-    return _two_columns(booster.inplace_predict(matrix, validate_features=False))
+def _open_lightgbm(model: bytes, threads: int) -> Predict | None:
+    import lightgbm
 
-
-def _predict_lightgbm(booster: lightgbm.Booster, threads: int, matrix: FloatMatrix) -> NDArray[Any]:
-    return _two_columns(booster.predict(matrix, num_threads=threads))
+    try:
+        booster = lightgbm.Booster(model_str=model.decode("utf-8"))
+    except (lightgbm.basic.LightGBMError, UnicodeDecodeError):
+        return None
+    return lambda matrix: _two_columns(booster.predict(matrix, num_threads=threads))
 
 
 def _two_columns(answers: NDArray[Any]) -> NDArray[Any]:

@@ -1,19 +1,15 @@
 """A model over files: diagnose every record, or judge the model on labelled ones, in bounded memory."""
 
-import gzip
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from galeno.errors import OutputError, SourceError
+from galeno.errors import SourceError
 from galeno.evaluation.fairness import group_labels
 from galeno.evaluation.judge import judge
 from galeno.ingest.tables import iter_table
@@ -21,13 +17,10 @@ from galeno.model.model import Model
 from galeno.pipeline.context import label_indices
 from galeno.progress import Reporter, Silent
 from galeno.records import Labels, Probabilities
-from galeno.storage.atomic import replacing
+from galeno.storage.writer import open_writer
 
 BATCH = 50_000
 """Rows held in memory at a time."""
-
-Write = Callable[[pl.DataFrame], None]
-
 
 def predict_file(model: Model, source: Path, output: Path, *, reporter: Reporter | None = None) -> int:
     """Diagnose every record of a file.
@@ -47,7 +40,7 @@ def predict_file(model: Model, source: Path, output: Path, *, reporter: Reporter
     """
     watcher = reporter or Silent()
     done = 0
-    with _writer(output) as write:
+    with open_writer(output) as write:
         for raw in _batches(model, source):
             write(_identifiers(model, raw, done).hstack(model.answer_frame(raw)))
             done += raw.height
@@ -96,17 +89,20 @@ def evaluate_file(model: Model, source: Path) -> dict[str, Any]:
     if sum(len(part) for part in labels) == 0:
         raise SourceError("no row has a target", where=str(source), remedy="Add the confirmed conditions")
     merged = np.concatenate(probabilities)
+    answers = model.decision.answers(merged)
     evaluation = judge(
         np.concatenate(labels),
         merged,
-        model.decision.answers(merged),
-        model.conformal.contains(merged),
+        answers,
+        model.conformal.contains(merged, answers),
         model.classes,
         patients=np.concatenate(patients),
         groups={name: np.concatenate([part[name] for part in groups]) for name in groups[0]},
         judging=study.evaluation,
         seed=study.seed,
         unknown=dict(unknown),
+        rule=model.decision.answers,
+        min_patients=study.gate.min_patients,
     )
     return {**evaluation.to_dict(), "unlabelled": unlabelled, "package_sha256": model.package_sha256}
 
@@ -141,53 +137,3 @@ def _patients(model: Model, raw: pl.DataFrame, numbers: NDArray[np.int64]) -> ND
         return np.array(own, dtype=np.str_)
     ids = raw[name].cast(pl.String).to_list()
     return np.array([f"id {known}" if known else row for known, row in zip(ids, own, strict=True)], dtype=np.str_)
-
-
-@contextmanager
-def _writer(path: Path) -> Iterator[Write]:
-    """Write frames one after the other into a file that appears when all are in."""
-    name = path.name.lower()
-    openers = {".csv": _csv, ".csv.gz": _csv_gz, ".parquet": _parquet, ".jsonl": _json_lines, ".ndjson": _json_lines}
-    ending = next((ending for ending in openers if name.endswith(ending)), None)
-    if ending is None:
-        raise OutputError("the ending is not known", where=str(path), remedy=f"Use one of: {', '.join(openers)}")
-    if not path.parent.is_dir():
-        raise OutputError("no such folder", where=str(path.parent), remedy="Make it first")
-    with replacing(path) as temporary, ExitStack() as stack:
-        yield openers[ending](temporary, stack)
-
-
-def _csv(path: Path, stack: ExitStack) -> Write:
-    return _write_csv(stack.enter_context(path.open("wb")))
-
-
-def _csv_gz(path: Path, stack: ExitStack) -> Write:
-    return _write_csv(stack.enter_context(gzip.open(path, "wb")))
-
-
-def _write_csv(stream: IO[bytes]) -> Write:
-    first = True
-
-    def write(frame: pl.DataFrame) -> None:
-        nonlocal first
-        stream.write(frame.write_csv(include_header=first).encode())
-        first = False
-
-    return write
-
-
-def _json_lines(path: Path, stack: ExitStack) -> Write:
-    stream = stack.enter_context(path.open("wb"))
-    return lambda frame: stream.write(frame.write_ndjson().encode()) and None
-
-
-def _parquet(path: Path, stack: ExitStack) -> Write:
-    writers: list[pq.ParquetWriter] = []
-
-    def write(frame: pl.DataFrame) -> None:
-        table: pa.Table = frame.to_arrow()
-        if not writers:
-            writers.append(stack.enter_context(pq.ParquetWriter(path, table.schema)))
-        writers[0].write_table(table.cast(writers[0].schema))
-
-    return write

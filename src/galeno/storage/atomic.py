@@ -12,8 +12,12 @@ from galeno.errors import OutputError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
     """Write a file so that it appears whole or not at all, even after a crash.
+
+    Args:
+        path: the file.
+        mode: its permissions; None takes what the umask leaves.
 
     Yields:
         a temporary path in the same folder. When the block ends well, that file is
@@ -29,13 +33,15 @@ def replacing(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=path.suffix)
     except OSError as error:
         raise OutputError(
-            f"cannot be written ({error.strerror})", where=str(path), remedy="Choose a folder that you may write to"
+            f"cannot be written ({error.strerror})",
+            where=str(path),
+            remedy="Choose a folder that you may write to",
         ) from None
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_umask() if mode is None else mode)
         _flush(temporary)
         temporary.replace(path)
         _flush(path.parent)

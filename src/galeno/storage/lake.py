@@ -50,13 +50,15 @@ class Lake:
         if current is not None and batch in self.batches(table, current):
             return current
         if frame.is_empty():
-            raise LakeError("there are no rows to append", where=table, remedy="See the quarantine for why none was good")
+            raise LakeError(
+                "there are no rows to append", where=table, remedy="See the quarantine for why none was good"
+            )
         path = self._path(table)
         rows = frame.drop(BATCH, strict=False).with_columns(pl.lit(batch).alias(BATCH)).sort(KEY)
         with self._faults(table):
             path.mkdir(parents=True, exist_ok=True)
             write_deltalake(path, rows, mode="append", partition_by=[BATCH])
-            return DeltaTable(path).version()
+            return int(DeltaTable(path).version())
 
     def version(self, table: str) -> int | None:
         """The latest version of a table, None where there is no such table.
@@ -69,7 +71,7 @@ class Lake:
             return None
         with self._faults(table):
             try:
-                return DeltaTable(path).version()
+                return int(DeltaTable(path).version())
             except TableNotFoundError:  # a folder without one commit: the first append did not end
                 return None
 
@@ -111,7 +113,9 @@ class Lake:
         latest = self.version(table)
         if latest is None:
             raise LakeError(
-                "no such table in the lake", where=f"{self.root}, {table}", remedy="Run the study, or check --home"
+                "no such table in the lake",
+                where=f"{self.root}, {table}",
+                remedy="Run the study, or check --home",
             )
         if not 0 <= version <= latest:
             raise LakeError(f"no version {version}; the latest is {latest}", where=f"{self.root}, {table}")

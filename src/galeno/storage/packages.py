@@ -96,13 +96,17 @@ def read_manifest(folder: Path) -> Manifest:
         raw = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise PackageError(
-            "no package there", where=str(path), remedy="Give the folder that `galeno run` named as the package"
+            "no package there",
+            where=str(path),
+            remedy="Give the folder that `galeno run` named as the package",
         ) from None
     except OSError as error:
         raise PackageError(f"cannot be read ({type(error).__name__})", where=str(path)) from None
     body = _parse(raw, str(path))
     files = {name: Entry(**entry) for name, entry in body["files"].items()}
-    return Manifest(about=body["about"], files=files, package_sha256=body["package_sha256"], seal=body["seal"])
+    return Manifest(
+        about=body["about"], files=files, package_sha256=body["package_sha256"], seal=body["seal"]
+    )
 
 
 def verify(folder: Path) -> Manifest:
@@ -117,12 +121,16 @@ def verify(folder: Path) -> Manifest:
         raise PackageError("the file is missing", where=str(folder / name), remedy=_DAMAGED)
     for name in sorted(names - set(manifest.files)):
         raise PackageError(
-            "the file does not belong to the package", where=str(folder / name), remedy="Remove it if you put it there"
+            "the file does not belong to the package",
+            where=str(folder / name),
+            remedy="Remove it if you put it there",
         )
     for name, entry in manifest.files.items():
         digest, size = _hash_file(folder / name)
         if digest != entry.sha256 or size != entry.bytes:
-            raise PackageError("the file was changed after it was sealed", where=str(folder / name), remedy=_DAMAGED)
+            raise PackageError(
+                "the file was changed after it was sealed", where=str(folder / name), remedy=_DAMAGED
+            )
     return manifest
 
 
@@ -149,13 +157,17 @@ def _list_files(folder: Path) -> list[str]:
             mode = path.lstat().st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 raise PackageError(
-                    "a package holds plain files only, no links", where=str(path), remedy="Replace it by the file itself"
+                    "a package holds plain files only, no links",
+                    where=str(path),
+                    remedy="Replace it by the file itself",
                 )
         names += [(Path(parent) / file).relative_to(folder).as_posix() for file in files]
     names = sorted(name for name in names if name != MANIFEST)
     for name in names:
         if not check_name(name):
-            raise PackageError("the file's name is not usable in a package", where=repr(name), remedy="Rename it")
+            raise PackageError(
+                "the file's name is not usable in a package", where=repr(name), remedy="Rename it"
+            )
     return names
 
 
@@ -179,7 +191,9 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
             raise changed
         if body.get("format") != FORMAT:
             raise PackageError(
-                f"the package is not of format {FORMAT}, the one known here", where=where, remedy="Update galeno to open it"
+                f"the package is not of format {FORMAT}, the one known here",
+                where=where,
+                remedy="Update galeno to open it",
             )
         if _canonical(body) != raw or not _is_intact(body):
             raise changed
@@ -191,7 +205,9 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
 def _is_intact(body: dict[str, Any]) -> bool:
     """Whether the manifest has the shape of its format and its own two hashes are right."""
     unsealed = {key: value for key, value in body.items() if key != "seal"}
-    if set(body) != {"format", "about", "files", "package_sha256", "seal"} or body["seal"] != _hash_json(unsealed):
+    if set(body) != {"format", "about", "files", "package_sha256", "seal"} or body["seal"] != _hash_json(
+        unsealed
+    ):
         return False
     files = body["files"]
     if not isinstance(body["about"], dict) or not isinstance(files, dict):
@@ -223,4 +239,3 @@ def _hash_json(body: Any) -> str:
 def _canonical(body: Any) -> bytes:
     text = json.dumps(body, sort_keys=True, indent=2, ensure_ascii=True, allow_nan=False)
     return text.encode("ascii") + b"\n"
-

@@ -1,0 +1,346 @@
+"""The HTML report: one file that opens offline, without script or outside resource."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from galeno.evaluation.content import CandidateLine, Contender, Figures, ReportContent
+from galeno.evaluation.evaluation import Evaluation
+from galeno.evaluation.fairness import MISSING
+from galeno.evaluation.metrics import MAIN, PER_CLASS
+from galeno.evaluation.plots import (
+    Bar,
+    Curve,
+    bar_plot,
+    confusion_plot,
+    curve_plot,
+    histogram_plot,
+    reliability_plot,
+)
+from galeno.evaluation.words import speaker
+from galeno.records import Verdict
+
+__all__ = ["CandidateLine", "Contender", "Figures", "ReportContent", "render_report"]
+
+TILES = ("macro_f1", "accuracy", "balanced_accuracy", "auc_ovr", "brier", "ece", "log_loss")
+COMPARED = ("macro_f1", "accuracy", "balanced_accuracy", "auc_ovr", "log_loss", "brier")
+GROUPED = ("accuracy", "balanced_accuracy", "macro_f1", "auc_ovr", "ece")
+_PLOTTED = 15
+_MANY_CLASSES = 40
+"""More classes than this make an unreadable heat map; the table by class remains."""
+
+
+def render_report(content: ReportContent) -> str:
+    """The report as one HTML page in the study's language.
+
+    Every text is escaped; the style block is allowed by its hash and nothing else is.
+    """
+    environment = Environment(
+        loader=PackageLoader("galeno.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = environment.get_template("report.css").render()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    view = View(content)
+    return environment.get_template("report.html").render(
+        v=view,
+        say=view.say,
+        content=content,
+        style_hash=digest,
+    )
+
+
+class View:
+    """The content as the page shows it: labels, formatted figures, plots."""
+
+    def __init__(self, content: ReportContent) -> None:
+        self.content = content
+        self.study = content.study
+        self.language = content.study.language
+        self.say: Callable[..., str] = speaker(self.language)
+        self.least = content.study.gate.min_patients
+        labels = {c.name: getattr(c.label, self.language) or c.name for c in content.study.classes}
+        self.labels: Mapping[str, str] = labels
+        self.rare = frozenset(c.name for c in content.study.classes if c.rare)
+        self.classes = content.evaluation.classes
+        self.test = content.evaluation
+
+    def label(self, name: str) -> str:
+        """What a reader calls a class."""
+        return self.labels.get(name, name)
+
+    def names(self, classes: Sequence[str]) -> str:
+        """Classes in one line."""
+        return ", ".join(self.label(name) for name in classes)
+
+    def figure(self, value: Any, digits: int = 3) -> str:
+        """A figure with the language's decimal mark; a dash where it is not defined."""
+        if value is None:
+            return "–"
+        text = f"{value:,d}" if isinstance(value, int) else f"{value:.{digits}f}"
+        if self.language == "es":
+            return text.translate(str.maketrans(",.", ".,"))
+        return text
+
+    def short(self, value: float) -> str:
+        """A threshold, without idle zeros."""
+        text = f"{value:.4g}"
+        return text.replace(".", ",") if self.language == "es" else text
+
+    def percent(self, share: float) -> str:
+        """A share in per cent."""
+        return f"{self.short(round(100 * share, 1))} %"
+
+    def cell(self, evaluation: Evaluation, path: str) -> Markup:
+        """A figure with its interval in small type."""
+        value, _ = evaluation.value(path)
+        interval = evaluation.interval(path)
+        text = Markup("{}").format(self.figure(value))
+        if interval is None or value is None:
+            return text
+        low, high = (self.figure(bound) for bound in interval)
+        return text + Markup(' <span class="ci">{}–{}</span>').format(low, high)
+
+    # the gate
+
+    @property
+    def gate_line(self) -> str:
+        """One sentence about the decision."""
+        gate = self.content.gate
+        unsure = [v for v in gate.verdicts if v.outcome == "too_few"]
+        if not gate.passed:
+            refusing = [v for v in gate.verdicts if v.outcome != "passed"]
+            if self.study.gate.too_few == "allow":
+                refusing = [v for v in refusing if v.outcome == "failed"]
+            lines = "; ".join(f"{self.path(v.figure)} ({self.say('outcome_' + v.outcome)})" for v in refusing)
+            return self.say("refused_text", lines=lines)
+        if unsure:
+            return self.say("allowed_text", n=len(unsure))
+        return self.say("passed_text", n=len(gate.verdicts))
+
+    def demand(self, verdict: Verdict) -> str:
+        """What a line of the gate asks for."""
+        value = "–" if verdict.threshold is None else self.short(verdict.threshold)
+        if verdict.bound == "champion":
+            margin = self.study.gate.margin
+            if margin:
+                return self.say("beat_champion_margin", value=value, margin=self.short(margin))
+            return self.say("beat_champion", value=value)
+        return self.say("at_least" if verdict.bound == "min" else "at_most", value=value)
+
+    def path(self, path: str) -> str:
+        """A figure's path in words."""
+        try:
+            keys = self.test.keys(path)
+        except KeyError:
+            return path
+        said = {"gap": "gap", "per_patient": "by_patient"}
+        parts = [self.say(said[keys[0]])] if keys[0] in said else []
+        inner = [
+            key for key in keys if key not in ("per_class", "per_group", "gap", "per_patient", "conformal")
+        ]
+        parts += [self.label(key) for key in inner[:-1]]
+        parts.append(self.say("rows") if inner[-1] == "n" else self.say(inner[-1]))
+        return " · ".join(parts)
+
+    # figures
+
+    @property
+    def tiles(self) -> list[dict[str, Any]]:
+        """Name, value, interval and help of the main figures."""
+        paths = [(name, name) for name in TILES]
+        if self.test.figures["conformal"]["coverage"] is not None:
+            paths += [("coverage", "conformal.coverage"), ("size", "conformal.size")]
+        places: dict[str, dict[str, Any]] = {
+            "coverage": {"aim": self.percent(self.study.learning.conformal.coverage)},
+            "size": {"k": len(self.classes)},
+        }
+        found = []
+        for name, path in paths:
+            interval = self.test.interval(path)
+            found.append(
+                {
+                    "name": self.say(name),
+                    "value": self.figure(self.test.value(path)[0], 2 if name == "size" else 3),
+                    "interval": "" if interval is None else "–".join(self.figure(b) for b in interval),
+                    "help": self.say(f"help_{name}", **places.get(name, {})),
+                }
+            )
+        return found
+
+    @property
+    def key_text(self) -> str:
+        """How many rows and patients judge."""
+        counts = {
+            "rows": self.figure(self.test.figures["n"]),
+            "patients": self.figure(self.test.patients["all"]),
+        }
+        if not self.test.resamples:
+            return self.say("no_intervals", **counts)
+        return self.say(
+            "key_text", **counts, level=self.percent(self.test.confidence), resamples=self.test.resamples
+        )
+
+    def contender(self, line: Contender) -> str:
+        """Name of a line of the comparison."""
+        name = self.say(f"kind_{line.kind}")
+        return f"{name} ({line.name})" if line.name else name
+
+    @property
+    def absent(self) -> list[str]:
+        """Classes without a test patient."""
+        return [name for name in self.classes if not self.test.patients["per_class"][name]]
+
+    @property
+    def scarce(self) -> list[str]:
+        """Classes with fewer test patients than the gate's least."""
+        return [name for name in self.classes if 0 < self.test.patients["per_class"][name] < self.least]
+
+    # tables
+
+    @property
+    def group_columns(self) -> list[str]:
+        """Group columns that were judged."""
+        return list(self.test.per_group)
+
+    def column(self, name: str) -> str:
+        """What a reader calls a column."""
+        column = self.study.columns.get(name)
+        return (getattr(column.label, self.language) or name) if column else name
+
+    def group(self, name: str) -> str:
+        """What a reader calls a group."""
+        return self.say("missing_group") if name == MISSING else name
+
+    def group_patients(self, column: str, group: str) -> int:
+        """Patients of a group."""
+        return int(self.test.patients["per_group"][column][group]["all"])
+
+    @property
+    def overlap(self) -> int:
+        """Patients on two sides of the split."""
+        return sum(int(count) for count in self.content.split.get("overlap", {}).values())
+
+    @property
+    def split_text(self) -> str:
+        """By what and in which shares."""
+        split = self.content.split
+        shares = ", ".join(
+            f"{self.say(part)} {self.percent(share)}" for part, share in split["shares"].items()
+        )
+        by = self.say(f"by_{split['by']}_word")
+        return self.say("split_text", by=by, shares=shares, overlap=self.overlap)
+
+    @property
+    def ranked(self) -> list[CandidateLine]:
+        """Candidates, best cross-validated macro-F1 first, failed ones last."""
+
+        def key(line: CandidateLine) -> tuple[bool, float]:
+            value = line.cv.get("score", line.cv.get("macro_f1"))
+            return (value is None, -(value or 0.0))
+
+        return sorted(self.content.candidates, key=key)
+
+    @property
+    def candidate_figures(self) -> list[str]:
+        """Figures that candidates were compared in."""
+        known = ("score", "macro_f1", "balanced_accuracy", "accuracy", "rare_recall", "log_loss")
+        return [name for name in known if any(name in line.cv for line in self.content.candidates)]
+
+    def parameters(self, params: Mapping[str, Any]) -> str:
+        """Hyperparameters in one line."""
+        return ", ".join(
+            f"{key}={self.short(value) if isinstance(value, float) else value}"
+            for key, value in params.items()
+        )
+
+    # plots
+
+    def class_bars(self, figure: str) -> Markup:
+        """Bars of a figure by class."""
+        bars = []
+        for name in self.classes:
+            value, _ = self.test.value(f"per_class.{name}.{figure}")
+            shown = None if name in self.absent else value
+            bars.append(
+                Bar(
+                    self.label(name),
+                    shown,
+                    self.test.interval(f"per_class.{name}.{figure}"),
+                    self.say("no_test_patient") if shown is None else self.figure(shown),
+                )
+            )
+        return bar_plot(bars, self.say(f"{figure}_by_class"), self.say(f"{figure}_by_class_text"))
+
+    @property
+    def confusion(self) -> Markup | None:
+        """Heat map, None where there are too many classes to read one."""
+        if len(self.classes) > _MANY_CLASSES:
+            return None
+        counts = self.test.confusion
+        return confusion_plot(
+            [self.label(name) for name in self.classes], counts["counts"], counts["other"], self.say
+        )
+
+    @property
+    def reliability(self) -> Markup:
+        """Reliability diagram."""
+        return reliability_plot(self.test.reliability, self.say)
+
+    @property
+    def histogram(self) -> Markup:
+        """Probability of the answers."""
+        return histogram_plot(self.test.plots["right"], self.test.plots["wrong"], self.say)
+
+    def curves(self, kind: str) -> Markup | None:
+        """ROC or PR curves, None where no class has any."""
+        figure = "auc" if kind == "roc" else "average_precision"
+        curves = [
+            Curve(self.label(name), x, y, self.test.value(f"per_class.{name}.{figure}")[0])
+            for name, (x, y) in self.test.plots[kind].items()
+        ]
+        if not curves:
+            return None
+        names = ("false_positive_rate", "recall") if kind == "roc" else ("recall", "precision")
+        axes = (self.say(names[0]), self.say(names[1]))
+        return curve_plot(curves, axes, self.say(kind), self.say(f"{kind}_text"), diagonal=kind == "roc")
+
+    @property
+    def candidate_bars(self) -> Markup:
+        """Cross-validated macro-F1 of the best candidates, members of the model in strong colour."""
+        scored = [line for line in self.content.candidates if line.cv.get("macro_f1") is not None]
+        scored.sort(key=lambda line: -(line.cv["macro_f1"] or 0.0))
+        bars = [
+            Bar(
+                line.candidate.name,
+                line.cv["macro_f1"],
+                None,
+                self.figure(line.cv["macro_f1"]),
+                line.weight > 0,
+            )
+            for line in scored[:_PLOTTED]
+        ]
+        return bar_plot(bars, self.say("candidates_plot"), self.say("candidates_plot_text"))
+
+    @property
+    def importance(self) -> Markup:
+        """The columns that weigh most, as shares of the whole."""
+        total = sum(self.content.importance.values()) or 1.0
+        ranked = sorted(self.content.importance.items(), key=lambda item: (-item[1], item[0]))[:20]
+        bars = [
+            Bar(self.column(name), value / total, None, self.percent(value / total)) for name, value in ranked
+        ]
+        top = max((bar.value or 0.0 for bar in bars), default=1.0) or 1.0
+        return bar_plot(bars, self.say("importance"), self.say("importance_text"), top)
+
+    main = MAIN
+    compared = COMPARED
+    grouped = GROUPED
+    per_class = PER_CLASS

@@ -1,0 +1,98 @@
+"""Which columns look like the patient, the record, the time and the site, and which only name people."""
+
+import re
+from collections.abc import Mapping
+
+from galeno.ingest.guess import Facts, is_date
+from galeno.ingest.values import number_of
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_PATIENT = re.compile(
+    r"(id|num|numero|nº|n)?(patient|paciente|subject|sujeto|person|persona|participant|participante)s?"
+    r"(id|nbr|no|nr|num|number|numero|code|codigo|key|uid|uuid)?"
+    r"|mrn|nhc|nuhsa|cip|(n|num|numero)?historia(clinica)?|medicalrecord(no|number)?|pid|patid"
+)
+_RECORD = _words(
+    "id uid uuid key record registro encounter encuentro episode episodio visit visita stay estancia hadm"
+    " case caso admission ingreso sample muestra row fila study accession"
+)
+_PERSONAL = _words(
+    "name nombre surname apellido apellidos dni nif nie ssn email mail correo phone telefono teléfono"
+    " mobile movil address direccion dirección domicilio passport pasaporte"
+)
+_TIME = _words(
+    "time date datetime timestamp fecha hora encounter visit visita admission admitted ingreso"
+    " episode episodio"
+)
+_OTHER_DATES = _words("birth birthdate dob born nacimiento death deceased defuncion exitus discharge alta")
+_SITE = _words(
+    "site hospital center centre centro clinic clinica clínica facility sede institution institucion"
+)
+
+
+def find_patient(facts: Mapping[str, Facts]) -> str | None:
+    """The first column that is named like a patient id and has many values."""
+    for name, fact in facts.items():
+        if _is_patient_name(name) and fact.distinct >= min(10, fact.rows / 2):
+            return name
+    return None
+
+
+def find_record(facts: Mapping[str, Facts], taken: set[str | None]) -> str | None:
+    """The first column that is named like a record id and differs in nearly every row."""
+    for name, fact in facts.items():
+        named = fact.words & _RECORD or name.lower().endswith("id")
+        identifies = fact.given > 0.95 * fact.rows and fact.distinct > 0.95 * fact.given
+        if name not in taken and named and identifies and not is_date(fact) and not _has_fractions(fact):
+            return name
+    return None
+
+
+def find_time(facts: Mapping[str, Facts], taken: set[str | None]) -> str | None:
+    """The column of dates that is named like an encounter, else the first that is not a birth or death."""
+    dates = [
+        name
+        for name, fact in facts.items()
+        if name not in taken and not fact.words & _OTHER_DATES and is_date(fact) and fact.distinct > 1
+    ]
+    named = [name for name in dates if facts[name].words & _TIME]
+    return next(iter([*named, *dates]), None)
+
+
+def find_site(facts: Mapping[str, Facts], taken: set[str | None]) -> str | None:
+    """The first column that is named like a hospital and has few values; `time_in_hospital` is none."""
+    for name, fact in facts.items():
+        few = 2 <= fact.distinct <= max(2, min(200, fact.rows / 5))
+        if (
+            name not in taken
+            and few
+            and fact.words & _SITE
+            and len(fact.words) <= 2
+            and "in" not in fact.words
+        ):
+            return name
+    return None
+
+
+def is_identifier(facts: Facts) -> bool:
+    """Whether a column tells patients apart rather than saying something about them."""
+    unique = facts.distinct / max(facts.given, 1)
+    if _is_patient_name(facts.name) and facts.distinct > 20:
+        return True
+    if (facts.words & _PERSONAL and unique > 0.3) or (facts.words & {"id", "uid", "uuid"} and unique > 0.5):
+        return True
+    codes = all(" " not in text and number_of(text) is None for text in facts.texts[:200])
+    return facts.given >= 20 and unique > 0.95 and codes and not is_date(facts)
+
+
+def _is_patient_name(name: str) -> bool:
+    return _PATIENT.fullmatch(re.sub(r"[\W_]+", "", name.lower())) is not None
+
+
+def _has_fractions(facts: Facts) -> bool:
+    numbers = [number_of(text) for text in facts.texts[:200]]
+    return any(number is not None and not number.is_integer() for number in numbers)

@@ -1,0 +1,161 @@
+"""The candidates that every search tries first: strong defaults, the quick and the different ones first."""
+
+from collections.abc import Mapping, Sequence
+
+from galeno.records import Candidate
+from galeno.study import Family, Study
+
+MOST_ROWS: Mapping[Family, int] = {"svm": 8_000, "mlp": 100_000}
+"""Families whose time grows too fast for more training rows than this."""
+
+SMALL, LARGE = 3_000, 30_000
+"""Training rows at which the portfolio changes."""
+
+LINEAR: frozenset[Family] = frozenset({"logistic", "svm", "mlp"})
+"""Families that see n-grams and rank copies; the others see their dense summary."""
+
+BASELINE = Candidate("logistic", "none", {}, "linear")
+"""Plain logistic regression; every search judges it first, whatever the study's families."""
+
+
+def view_of(family: Family) -> str:
+    """The view of the feature matrix that suits a family."""
+    return "linear" if family in LINEAR else "dense"
+
+
+def usable_families(study: Study, n_rows: int) -> list[Family]:
+    """The study's families, without those that would take too long on so many rows."""
+    usable = [family for family in study.learning.families if n_rows <= MOST_ROWS.get(family, n_rows)]
+    return usable or list(study.learning.families)
+
+
+def portfolio(study: Study, n_rows: int) -> list[Candidate]:
+    """The baseline, then what suits so many rows, as far as the study allows it.
+
+    The lists come from cross-validation on a dozen clinical tables: balancing by the full inverse class size
+    helps on small tables and harms on large ones, where calibration and the decision rule do that work.
+
+    Args:
+        study: which families and balancing strategies may be tried.
+        n_rows: training rows.
+    """
+    families = usable_families(study, n_rows)
+    chosen: list[Candidate] = [BASELINE]
+    lines = _SMALL if n_rows <= SMALL else _MEDIUM if n_rows <= LARGE else _LARGE
+    for family, balance, params in lines:
+        if family in families and balance in study.learning.balance:
+            chosen.append(Candidate(family, balance, params, view_of(family)))
+    return chosen
+
+
+_Line = tuple[Family, str, Mapping[str, object]]
+
+_XGB: Mapping[str, object] = {"n_estimators": 150, "learning_rate": 0.1, "subsample": 0.8}
+_XGB_SMALL: Mapping[str, object] = {
+    "n_estimators": 100,
+    "max_depth": 3,
+    "learning_rate": 0.1,
+    "subsample": 0.8,
+    "colsample_bytree": 0.4,
+}
+_LGB: Mapping[str, object] = {
+    "num_leaves": 31,
+    "min_child_samples": 2,
+    "min_child_weight": 0.1,
+    "subsample": 0.8,
+    "subsample_freq": 1,
+    "colsample_bytree": 0.9,
+}
+_LGB_SMALL: Mapping[str, object] = {
+    "n_estimators": 100,
+    "num_leaves": 8,
+    "learning_rate": 0.06,
+    "subsample": 0.8,
+    "subsample_freq": 1,
+    "colsample_bytree": 0.4,
+    "min_child_samples": 5,
+}
+_MLP: Mapping[str, object] = {"hidden_layer_sizes": [64], "max_iter": 150, "learning_rate_init": 0.003}
+
+_SMALL: Sequence[_Line] = (
+    ("xgboost", "weights", {"power": 0.5, **_XGB_SMALL}),
+    ("logistic", "weights", {"power": 1.0, "C": 1.0}),
+    ("extra_trees", "weights", {"power": 1.0, "min_samples_leaf": 2, "max_features": 0.5}),
+    ("svm", "weights", {"power": 1.0, "C": 1.0}),
+    ("forest", "none", {"max_features": "sqrt"}),
+    ("mlp", "none", {"alpha": 1.0, **_MLP}),
+    ("lightgbm", "weights", {"power": 0.5, **_LGB_SMALL}),
+    ("forest", "weights", {"power": 1.0, "min_samples_leaf": 3, "max_features": 0.3}),
+    ("logistic", "none", {"C": 0.1}),
+    ("svm", "weights", {"power": 1.0, "C": 10.0}),
+    ("xgboost", "none", _XGB_SMALL),
+    ("logistic", "weights", {"power": 1.0, "C": 0.1}),
+    ("mlp", "weights", {"power": 0.5, "alpha": 3.0, **_MLP}),
+    ("forest", "weights", {"power": 1.0, "max_features": "sqrt"}),
+    ("svm", "weights", {"power": 0.5, "C": 3.0}),
+    ("logistic", "smote", {"C": 0.5}),
+    ("tree", "weights", {"power": 0.5, "min_samples_leaf": 5, "max_depth": 8}),
+)
+"""Up to SMALL training rows."""
+
+_MEDIUM: Sequence[_Line] = (
+    ("forest", "weights", {"power": 0.3, "max_features": 0.5, "n_estimators": 200}),
+    ("xgboost", "weights", {"power": 0.3, **_XGB, "max_depth": 6, "colsample_bytree": 1.0}),
+    ("lightgbm", "weights", {"power": 0.3, **_LGB, "n_estimators": 80, "learning_rate": 0.1}),
+    ("forest", "weights", {"power": 0.5, "max_features": 0.5, "n_estimators": 150}),
+    ("lightgbm", "weights", {"power": 0.3, **_LGB, "n_estimators": 300, "learning_rate": 0.03}),
+    ("xgboost", "weights", {"power": 0.5, **_XGB, "max_depth": 5, "colsample_bytree": 0.6}),
+    ("logistic", "weights", {"power": 0.5, "C": 10.0}),
+    ("forest", "weights", {"power": 0.5, "max_features": 0.6, "criterion": "entropy", "n_estimators": 200}),
+    ("svm", "weights", {"power": 0.5, "C": 30.0}),
+    ("extra_trees", "weights", {"power": 0.5, "max_features": 1.0, "n_estimators": 150}),
+    ("mlp", "none", {"alpha": 0.3, **_MLP}),
+    ("forest", "smote", {"max_features": 0.5, "n_estimators": 120}),
+    ("tree", "weights", {"power": 0.5, "min_samples_leaf": 5, "max_depth": 12}),
+)
+"""Up to LARGE training rows."""
+
+_LARGE: Sequence[_Line] = (
+    (
+        "lightgbm",
+        "none",
+        {
+            "n_estimators": 250,
+            "num_leaves": 31,
+            "learning_rate": 0.03,
+            "subsample": 0.8,
+            "subsample_freq": 1,
+            "colsample_bytree": 0.4,
+            "min_child_samples": 100,
+        },
+    ),
+    (
+        "xgboost",
+        "none",
+        {
+            "n_estimators": 250,
+            "max_depth": 6,
+            "learning_rate": 0.03,
+            "subsample": 0.8,
+            "colsample_bytree": 0.4,
+            "min_child_weight": 20,
+            "reg_lambda": 5,
+        },
+    ),
+    (
+        "xgboost",
+        "none",
+        {
+            "n_estimators": 250,
+            "max_depth": 4,
+            "learning_rate": 0.07,
+            "subsample": 0.8,
+            "colsample_bytree": 0.5,
+            "min_child_weight": 5,
+        },
+    ),
+    ("forest", "none", {"n_estimators": 80, "min_samples_leaf": 20, "max_features": 0.15}),
+    ("logistic", "none", {"C": 0.05}),
+    ("tree", "none", {"min_samples_leaf": 50, "max_depth": 12}),
+)
+"""More training rows."""

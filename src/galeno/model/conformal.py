@@ -1,0 +1,89 @@
+"""Sets of conditions that are not ruled out, with the true one inside as often as promised.
+
+Split conformal prediction: a score says how strange a condition is for a row; the
+threshold is the (n + 1) * coverage smallest score of the true conditions of n held-out
+rows, so that a new row's true condition stays below it with that probability.
+
+    lac  score 1 - p: smallest sets on average. Sadinle, Lei and Wasserman, JASA 2019
+    aps  score: probability of all conditions ranked above. Larger sets for harder rows.
+         Romano, Sesia and Candès, NeurIPS 2020, without the random part (their u = 1)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galeno.records import Labels, Probabilities
+
+Method = Literal["lac", "aps"]
+
+SLACK = 1e-6
+"""Added to the threshold: float32 noise must not push a row that sits on it outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConformalSet:
+    """What decides whether a condition is ruled out."""
+
+    method: Method
+    coverage: float
+    threshold: float
+    """Largest score that is not ruled out; 1 rules nothing out."""
+
+    @classmethod
+    def fit(cls, method: Method, coverage: float, probabilities: Probabilities, labels: Labels) -> Self:
+        """Set the threshold on rows that neither fitting nor calibration saw.
+
+        Args:
+            method: lac or aps.
+            coverage: share of sets that shall hold the true condition, between 0 and 1.
+            probabilities: calibrated, shape (rows, classes).
+            labels: class of each row; rows with -1 are left out. With fewer rows than the coverage
+                needs, nothing is ruled out.
+        """
+        known = np.flatnonzero(labels >= 0)
+        scores = np.sort(_scores(method, probabilities[known])[np.arange(len(known)), labels[known]])
+        rank = ceil((len(known) + 1) * coverage - 1e-9)
+        threshold = round(float(scores[rank - 1]), 6) if rank <= len(known) else 1.0
+        return cls(method, coverage, threshold)
+
+    def conforming(self, probabilities: Probabilities) -> NDArray[np.bool_]:
+        """Conditions below the threshold, shape (rows, classes); with lac a row can have none."""
+        inside: NDArray[np.bool_] = _scores(self.method, probabilities) <= self.threshold + SLACK
+        return inside
+
+    def contains(self, probabilities: Probabilities, answers: Labels | None = None) -> NDArray[np.bool_]:
+        """Conditions that are not ruled out, shape (rows, classes); never none.
+
+        Args:
+            probabilities: calibrated, shape (rows, classes).
+            answers: condition named first in each row, which is in its set too; None for the most probable.
+        """
+        inside = self.conforming(probabilities)
+        inside[np.arange(len(inside)), probabilities.argmax(axis=1) if answers is None else answers] = True
+        return inside
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values that `from_dict` reads."""
+        return {"method": self.method, "coverage": self.coverage, "threshold": self.threshold}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The set that `to_dict` wrote."""
+        return cls(data["method"], float(data["coverage"]), float(data["threshold"]))
+
+
+def _scores(method: Method, probabilities: Probabilities) -> Probabilities:
+    """Strangeness of each condition for each row, 0 to 1."""
+    if method == "lac":
+        return 1 - probabilities
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ranked = np.take_along_axis(probabilities, order, axis=1)
+    above = np.cumsum(ranked, axis=1) - ranked
+    scores = np.empty_like(probabilities)
+    np.put_along_axis(scores, order, above, axis=1)
+    return np.clip(scores, 0, 1)

@@ -1,0 +1,79 @@
+"""The package step: evidence, evaluation, card and provenance beside the graphs; sealed; then the report."""
+
+import os
+import platform
+import shutil
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from galeno.evaluation.card import render_card
+from galeno.evaluation.report import render_report
+from galeno.pipeline.context import StepContext
+from galeno.pipeline.describe import describe
+from galeno.storage.atomic import write_json, write_text
+from galeno.storage.packages import seal
+
+LIBRARIES = ("galeno", "numpy", "polars", "scikit-learn", "xgboost-cpu", "lightgbm", "onnx", "onnxruntime")
+
+
+def seal_package(context: StepContext) -> dict[str, Any]:
+    """Complete the package in the run's folder, seal it, and write the report beside it.
+
+    Returns:
+        package, package_sha256, report, card: paths as texts.
+    """
+    place = context.place("package")
+    folder = place / "model"
+    shutil.copytree(context.made("fit") / "package", folder)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    evaluated = context.result("evaluate")["test"]
+    write_json(folder / "evidence.json", context.result("split")["evidence"])
+    write_json(folder / "evaluation.json", evaluated)
+    write_json(folder / "provenance.json", _provenance(context, created))
+    content = describe(context, package_sha256="", created=created, libraries=_libraries())
+    write_text(folder / "card.md", render_card(content))
+    study = context.study
+    identity = (*context.result("fit")["files"], "evidence.json", "evaluation.json")
+    about = {"study": study.name, "classes": list(study.class_names), "simulated": study.simulated}
+    sha256 = seal(folder, identity, about)
+    content = describe(context, package_sha256=sha256, created=created, libraries=_libraries())
+    report = place / "report.html"
+    write_text(report, render_report(content))
+    return {
+        "package": str(folder),
+        "package_sha256": sha256,
+        "report": str(report),
+        "card": str(folder / "card.md"),
+    }
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder so that the target appears whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(source, temporary)
+    for path in temporary.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+    temporary.rename(target)
+
+
+def _provenance(context: StepContext, created: str) -> dict[str, Any]:
+    """What led to this package and may differ between equal packages: times, run, source, libraries."""
+    ingested = context.result("ingest")
+    return {
+        "run": context.run.name,
+        "created": created,
+        "source": context.run.facts["source"],
+        "data_sha256": context.run.facts["data_sha256"],
+        "lake": {"table": ingested["table"], "version": ingested["version"]},
+        "libraries": _libraries(),
+    }
+
+
+def _libraries() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}

@@ -1,0 +1,170 @@
+"""The steps of a run, in order. Each takes its context and returns JSON that later steps read."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from galeno.errors import LearningError
+from galeno.evaluation.evaluation import Evaluation
+from galeno.evaluation.gate import decide
+from galeno.ingest.contract import Contract
+from galeno.ingest.quarantine import write_quarantine
+from galeno.ingest.source import read_source, source_name
+from galeno.learning.baselines import majority_figures
+from galeno.learning.search import search
+from galeno.learning.selection import Selection, select
+from galeno.learning.split import split
+from galeno.model.model import Model
+from galeno.pipeline.context import StepContext, digest_frame
+from galeno.pipeline.judging import judge_baselines, judge_champion, judge_rows
+from galeno.pipeline.loading import open_registry
+from galeno.pipeline.packaging import copy_folder, seal_package
+from galeno.pipeline.training import fit_model
+from galeno.records import BATCH, KEY, GateReport, Verdict
+from galeno.storage.atomic import write_json
+from galeno.storage.lake import Lake
+
+Step = Callable[[StepContext], dict[str, Any]]
+
+
+def ingest(context: StepContext) -> dict[str, Any]:
+    """Read the source, hold it to the contract, put bad rows in quarantine and good ones in the lake."""
+    study = context.study
+    frame = read_source(study.records.source)
+    contract = Contract(study)
+    admission = contract.admit(frame, source_name(study.records.source))
+    place = context.place("ingest")
+    write_json(place / "validation.json", admission.report.to_dict())
+    if admission.quarantine.height:
+        write_quarantine(place / "quarantine.parquet", admission)
+    if admission.good.height == 0:
+        raise LearningError(
+            "no row passed validation",
+            where=source_name(study.records.source),
+            remedy=f"{place / 'validation.json'} counts what was wrong",
+        )
+    batch = digest_frame(frame)
+    table = f"{study.name}/{contract.digest[:16]}"
+    version = Lake(context.home.lake).append(table, admission.good.with_columns(pl.lit(batch).alias(BATCH)), batch)
+    return {"table": table, "version": version, "batches": [batch], "report": admission.report.to_dict()}
+
+
+def divide(context: StepContext) -> dict[str, Any]:
+    """Give every patient a side."""
+    frame = context.records()
+    sides = split(frame, context.study)
+    place = context.place("split")
+    pl.DataFrame({KEY: frame[KEY], "part": sides.parts, "fold": sides.folds}).write_parquet(place / "sides.parquet")
+    return {"evidence": dict(sides.evidence)}
+
+
+def learn(context: StepContext) -> dict[str, Any]:
+    """Search candidates by cross-validation inside the training part, and choose."""
+    study = context.study
+    rows = context.rows("train")
+    trials = search(
+        study,
+        rows.frame,
+        rows.labels,
+        [rows.folds],
+        context.place("learn", keep=True),
+        threads=context.threads,
+        reporter=context.reporter,
+    )
+    selection = select(trials, rows.labels, study)
+    return {
+        "selection": selection.to_dict(),
+        "majority": majority_figures(rows.labels, study),
+        "trials": [
+            {
+                "number": trial.number,
+                "name": trial.candidate.name,
+                "candidate": asdict(trial.candidate),
+                "outcome": trial.outcome,
+                "reason": trial.reason,
+                "figures": dict(trial.figures),
+                "seconds": round(trial.seconds, 3),
+            }
+            for trial in trials
+        ],
+    }
+
+
+def fit(context: StepContext) -> dict[str, Any]:
+    """Fit the chosen members, set the conformal threshold, refit on more rows, and write the graphs."""
+    selection = Selection.from_dict(context.result("learn")["selection"])
+    return fit_model(selection, context)
+
+
+def evaluate(context: StepContext) -> dict[str, Any]:
+    """Judge the model, and the baselines beside it, on the test part."""
+    rows = context.rows("test")
+    model = Model.load(context.made("fit") / "package", threads=context.threads, verify=False)
+    evaluation = judge_rows(model, rows, context.study)
+    return {"test": evaluation.to_dict(), "baselines": judge_baselines(context, rows)}
+
+
+def gate(context: StepContext) -> dict[str, Any]:
+    """Hold the evaluation to the study's thresholds and to the champion on the same rows."""
+    rules = context.study.gate
+    evaluation = Evaluation.from_dict(context.result("evaluate")["test"])
+    champion = open_registry(context.home.root).champion(context.study.name)
+    if champion is None or rules.champion == "none" or champion.run == context.run.name:
+        return decide(rules, evaluation, None).to_dict()
+    opponent = judge_champion(champion, context)
+    if isinstance(opponent, Evaluation):
+        return decide(rules, evaluation, opponent).to_dict()
+    unanswered = Verdict(
+        figure=rules.champion,
+        bound="champion",
+        threshold=None,
+        value=None,
+        n=0,
+        outcome="failed",
+        reason=f"{opponent}; set gate.champion to none to replace it without a contest",
+    )
+    report = decide(rules, evaluation, None)
+    return GateReport(passed=False, verdicts=(*report.verdicts, unanswered)).to_dict()
+
+
+def package(context: StepContext) -> dict[str, Any]:
+    """Write evidence, evaluation, card and provenance beside the graphs; seal; write the report."""
+    return seal_package(context)
+
+
+def register(context: StepContext) -> dict[str, Any]:
+    """Put a package that passed the gate into the registry; the first of a study becomes champion."""
+    packaged = context.result("package")
+    if not context.result("gate")["passed"]:
+        return {"version": None, "package": packaged["package"], "standing": "no: refused by the gate"}
+    sha256 = packaged["package_sha256"]
+    target = context.home.packages / context.study.name / sha256[:16]
+    if not target.exists():
+        copy_folder(Path(packaged["package"]), target)
+    registry = open_registry(context.home.root)
+    metrics = {key: value for key, value in context.result("evaluate")["test"].items() if isinstance(value, float)}
+    entry = registry.register(context.study.name, str(target), sha256, context.run.name, metrics)
+    champion = registry.champion(context.study.name)
+    if champion is None:
+        champion = registry.promote(context.study.name, entry.version)
+    if champion.version == entry.version:
+        standing = f"{entry.study} version {entry.version}, champion"
+    else:
+        standing = f"{entry.study} version {entry.version}, challenger of champion {champion.version}"
+    return {"version": entry.version, "package": str(target), "standing": standing}
+
+
+STEPS: Mapping[str, Step] = {
+    "ingest": ingest,
+    "split": divide,
+    "learn": learn,
+    "fit": fit,
+    "evaluate": evaluate,
+    "gate": gate,
+    "package": package,
+    "register": register,
+}
+"""In the order in which they run."""

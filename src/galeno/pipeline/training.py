@@ -1,0 +1,90 @@
+"""The fit step: members fitted, conformal threshold set, members refitted on more rows, graphs written.
+
+Calibration and decision rule come from out-of-fold predictions on the training
+part. The conformal threshold comes from the validation part, as members fitted
+on the training part answer it. Then the members learn from both, since rare
+conditions need every patient; the test part has taught nothing.
+"""
+
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from galeno.learning.export import build_member
+from galeno.learning.fitting import FittedEnsemble, FittedMember, fit_ensemble
+from galeno.learning.selection import Selection
+from galeno.model.conformal import ConformalSet
+from galeno.model.ensemble import Ensemble, Member
+from galeno.model.model import Model
+from galeno.model.parts import ModelParts
+from galeno.model.reference import Reference
+from galeno.pipeline.context import Rows, StepContext
+from galeno.records import FloatMatrix
+
+
+def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
+    """Fit what was selected and write its files to the run's `fit/package`.
+
+    Returns:
+        files: names that make the package's identity; parity: greatest difference between a graph and
+        its estimator on the validation rows; missing: share of values missing, by input column.
+    """
+    study = context.study
+    validation = context.rows("validation")
+    teaching = context.rows("train", "validation")
+    with threadpool_limits(limits=1):
+        conformal, held_out = _conform(selection, context, validation)
+        ensemble = fit_ensemble(
+            selection.choices, study, teaching.frame, teaching.labels, threads=context.threads
+        )
+        matrix = ensemble.assembler.transform(validation.frame)
+        members = [_build(member, matrix, len(study.classes)) for member in ensemble.members]
+    model = Model(
+        ModelParts(
+            study=study,
+            assembler=ensemble.assembler,
+            ensemble=Ensemble(members, len(study.classes), len(ensemble.assembler.names), threads=context.threads),
+            calibration=selection.calibration,
+            decision=selection.decision,
+            conformal=conformal,
+            reference=Reference.fit(study, teaching.frame, teaching.labels, held_out),
+        )
+    )
+    files = model.save_parts(context.place("fit") / "package")
+    return {
+        "files": sorted(files),
+        "parity": max((member.parity or 0.0) for member in members),
+        "conformal": conformal.to_dict(),
+        "features": len(ensemble.assembler.names),
+        "missing": {
+            name: teaching.frame[name].null_count() / max(teaching.frame.height, 1) for name in study.features_columns
+        },
+    }
+
+
+def _conform(
+    selection: Selection, context: StepContext, validation: Rows
+) -> tuple[ConformalSet, np.ndarray[Any, np.dtype[np.float64]]]:
+    training = context.rows("train")
+    fitted: FittedEnsemble = fit_ensemble(
+        selection.choices, context.study, training.frame, training.labels, threads=context.threads
+    )
+    held_out = selection.calibration.apply(fitted.probabilities(validation.frame))
+    wanted = context.study.learning.conformal
+    return ConformalSet.fit(wanted.method, wanted.coverage, held_out, validation.labels), held_out
+
+
+def _build(member: FittedMember, matrix: FloatMatrix, n_classes: int) -> Member:
+    fitted = member.fitted
+    return build_member(
+        fitted.estimator,
+        fitted.family,
+        matrix,
+        name=fitted.candidate.name,
+        columns=member.columns,
+        classes_present=fitted.present.tolist(),
+        n_classes=n_classes,
+        weight=member.choice.weight,
+        link=fitted.narrow(member.choice.link),
+    )

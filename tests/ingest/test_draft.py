@@ -1,0 +1,125 @@
+"""A study drafted from a table."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from galeno.errors import StudyError
+from galeno.ingest.contract import Contract
+from galeno.ingest.draft import draft_study
+from galeno.ingest.source import read_source
+from galeno.study import Study
+from galeno.study_file import dump_study, load_study
+
+N = 100
+TABLE = pl.DataFrame(
+    {
+        "patient_id": [f"p{i // 2}" for i in range(N)],
+        "visit_id": list(range(N)),
+        "visit_date": [f"2024-01-{1 + i % 28:02d}" for i in range(N)],
+        "hospital": ["north", "south"] * 50,
+        "surname": [f"s{i}" for i in range(N)],
+        "sex": ["F", "M", "F", "?"] * 25,
+        "age": list(range(N)),
+        "constant": ["x"] * N,
+        "empty": [""] * N,
+        "_index": list(range(N)),
+        "illness": ["no"] * 60 + ["yes"] * 37 + ["maybe"] * 2 + [""],
+    }
+)
+
+
+def test_roles_columns_and_classes() -> None:
+    study = draft_study(TABLE, name="s", source="x.csv", target="illness")
+    roles = study.records
+    assert (roles.patient, roles.record, roles.time, roles.site) == (
+        "patient_id",
+        "visit_id",
+        "visit_date",
+        "hospital",
+    )
+    assert {name: column.type for name, column in study.columns.items()} == {
+        "sex": "category",
+        "age": "number",
+    }
+    assert [(c.name, c.rare) for c in study.classes] == [("no", False), ("yes", False), ("maybe", True)]
+    assert study.evaluation.groups == ("sex", "age")
+    assert not study.simulated
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("ilness", "Did you mean 'illness'?"),
+        ("zzz", "Known: patient_id"),
+        ("constant", "has one value"),
+        ("empty", "has no value"),
+        ("visit_id", "looks like a number"),
+        ("surname", "looks like an identifier"),
+    ],
+)
+def test_targets_that_are_none(target: str, message: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        draft_study(TABLE, name="s", source="x.csv", target=target)
+    assert message in str(caught.value)
+
+
+def test_a_table_of_identifiers_is_of_no_use() -> None:
+    with pytest.raises(StudyError, match="of use"):
+        draft_study(TABLE.select("patient_id", "illness"), name="s", source="x", target="illness")
+
+
+def test_the_cohort_is_marked_as_simulated_and_its_codes_are_found() -> None:
+    source = "cohort:severity?n=800"
+    study = draft_study(read_source(source), name="s", source=source, target="condition")
+    assert study.simulated
+    assert {"-", "ND"} <= set(study.records.missing)
+    assert not {"-", "ND"} & set(study.class_names)
+
+
+REAL = [
+    ("thyroid/dev.csv.gz", "condition", 9, {"number": 7, "flag": 20, "category": 3}),
+    ("symptom_texts/dev.csv.gz", "label", 24, {"text": 1}),
+    ("symptom_checklist/dev.csv.gz", "diseases", 16, {"flag": 75}),
+    ("diabetes_readmission/dev.parquet", "readmitted", 3, {"category": 34, "number": 8, "flag": 1}),
+    ("tables/arrhythmia.csv.gz", "class", 13, None),
+    ("tables/audiology.csv.gz", "class", 24, None),
+    ("tables/dermatology.csv.gz", "class", 6, None),
+    ("tables/heart_cleveland.csv.gz", "num", 2, {"number": 6, "category": 5, "flag": 2}),
+    ("tables/lymphography.csv.gz", "class", 4, None),
+    ("tables/primary_tumor.csv.gz", "class", None, None),
+    ("tables/cardiotocography.csv.gz", "NSP", 3, {"number": 21}),
+    ("tables/stroke.csv.gz", "stroke", 2, {"category": 4, "number": 3, "flag": 3}),
+]
+
+
+@pytest.mark.parametrize(("file", "target", "classes", "types"), REAL)
+def test_drafts_of_real_records_admit_them(
+    real_data: Path, tmp_path: Path, file: str, target: str, classes: int | None, types: dict[str, int] | None
+) -> None:
+    frame = read_source(str(real_data / file))
+    study = draft_study(frame, name="s", source=str(real_data / file), target=target)
+    assert classes is None or len(study.classes) == classes
+    assert types is None or count_types(study) == types
+    (tmp_path / "study.yaml").write_text(dump_study(study), encoding="utf-8")
+    assert load_study(tmp_path / "study.yaml") == study
+    report = Contract(study).admit(frame, file).report
+    assert report.good == frame.height
+    faulty = sum(v.count for v in report.violations if v.check in ("type", "range", "category"))
+    assert faulty <= 0.0005 * frame.height * len(study.columns)
+
+
+def count_types(study: Study) -> dict[str, int]:
+    kinds = [column.type for column in study.columns.values()]
+    return {kind: kinds.count(kind) for kind in kinds}
+
+
+def test_hospital_stays(real_data: Path) -> None:
+    path = str(real_data / "diabetes_readmission" / "dev.parquet")
+    study = draft_study(read_source(path), name="s", source=path, target="readmitted")
+    assert (study.records.patient, study.records.record) == ("patient_nbr", "encounter_id")
+    assert study.class_names == ("NO", ">30", "<30")
+    assert study.evaluation.groups == ("race", "gender", "age")
+    assert study.columns["discharge_disposition_id"].type == "category"
+    assert study.columns["diag_1"].options == ()

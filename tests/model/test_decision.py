@@ -1,0 +1,29 @@
+"""The decision rule: plain, weighted, ties."""
+
+import json
+
+import numpy as np
+
+from galeno.model.decision import DecisionRule
+
+
+def test_plain_rule_takes_the_most_probable_and_the_earlier_of_two() -> None:
+    rule = DecisionRule.plain(3)
+    p = np.array([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2]])
+    assert rule.answers(p).tolist() == [1, 0]
+    assert rule.order(p).tolist() == [[1, 2, 0], [0, 1, 2]]
+
+
+def test_weights_lift_a_rare_class() -> None:
+    rule = DecisionRule((1.0, 1.0, 4.0))
+    p = np.array([[0.5, 0.3, 0.2]])
+    assert rule.answers(p).tolist() == [2]
+    assert rule.order(p).tolist() == [[2, 0, 1]]
+    assert DecisionRule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+
+
+def test_order_begins_with_the_answer() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(5), size=300)
+    rule = DecisionRule(tuple(rng.uniform(0.2, 5, 5)))
+    assert (rule.order(p)[:, 0] == rule.answers(p)).all()
