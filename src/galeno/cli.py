@@ -33,7 +33,9 @@ app.add_typer(models, name="models")
 
 Home = Annotated[
     Path | None,
-    typer.Option("--home", help="Folder of lake, runs, packages and registry. Default: GALENO_HOME or ~/.galeno."),
+    typer.Option(
+        "--home", help="Folder of lake, runs, packages and registry. Default: GALENO_HOME or ~/.galeno."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 Overrides = Annotated[
@@ -53,7 +55,8 @@ Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads. 
 def demo(
     home: Home = None,
     serve: Annotated[
-        bool, typer.Option("--serve/--no-serve", help="Start the service afterwards (comes with a later version).")
+        bool,
+        typer.Option("--serve/--no-serve", help="Start the service afterwards (comes with a later version)."),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -75,9 +78,9 @@ def demo(
 def init(
     source: Annotated[str, typer.Option("--from", help="CSV(.gz), Parquet, JSON lines, or sklearn:NAME.")],
     target: Annotated[str, typer.Option("--target", help="Column with the confirmed condition.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Study file; its stem names the study.")] = Path(
-        "study.yaml"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Study file; its stem names the study.")
+    ] = Path("study.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the study file if it is there.")] = False,
 ) -> None:
     """Draft a study file by looking at a table."""
@@ -117,7 +120,10 @@ def run(
 
 @app.command()
 def step(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="ingest, split, learn, fit, evaluate, gate, package, register.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="ingest, split, learn, fit, evaluate, gate, package, register."),
+    ],
     run_name: Annotated[str, typer.Option("--run", help="Name of the run, as galeno run prints it.")],
     home: Home = None,
     threads: Threads = None,
@@ -127,7 +133,9 @@ def step(
     from galeno.pipeline.runner import run_step
 
     with _progress() as reporter:
-        result = run_step(run_name, name, _home(home), reporter=reporter, threads=threads or _settings().threads)
+        result = run_step(
+            run_name, name, _home(home), reporter=reporter, threads=threads or _settings().threads
+        )
     typer.echo(json.dumps(result, ensure_ascii=False) if as_json else f"{run_name}: {name} done")
 
 
@@ -225,7 +233,9 @@ def list_models(
 
 @models.command("show")
 def show_model(
-    model: Annotated[str, typer.Argument(metavar="STUDY[@VERSION]", help="Champion unless a version is named.")],
+    model: Annotated[
+        str, typer.Argument(metavar="STUDY[@VERSION]", help="Champion unless a version is named.")
+    ],
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -236,13 +246,17 @@ def show_model(
         typer.echo(json.dumps(entry.to_dict(), ensure_ascii=False))
         return
     for key, value in entry.to_dict().items():
-        typer.echo(f"{key}: {json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value}")
+        typer.echo(
+            f"{key}: {json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value}"
+        )
 
 
 @models.command()
 def promote(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study, or STUDY@VERSION.")],
-    version_number: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="The version that shall answer.")] = None,
+    version_number: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="The version that shall answer.")
+    ] = None,
     home: Home = None,
 ) -> None:
     """Make a registered version the champion."""

@@ -27,7 +27,9 @@ class TerminalReporter:
     def search(self, progress: SearchProgress) -> None:
         """Move the bar by the budget spent."""
         best = "" if progress.score is None else f"best {progress.best} {progress.score:.3f}"
-        detail = ", ".join(part for part in (f"trying {progress.trying}" if progress.trying else "", best) if part)
+        detail = ", ".join(
+            part for part in (f"trying {progress.trying}" if progress.trying else "", best) if part
+        )
         if self._task is not None:
             self._progress.update(self._task, total=1.0, completed=progress.fraction, detail=detail)
         self._log(f"  {progress.tried} tried, {detail}")

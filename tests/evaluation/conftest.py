@@ -16,7 +16,7 @@ LABELS = {
 }
 
 
-def make_study(language="en", **changes):
+def build_study(language="en", **changes):
     """A study of six classes; the last has no test patient."""
     data = {
         "name": "severity",
@@ -54,7 +54,7 @@ def make_study(language="en", **changes):
     return Study.model_validate(data | changes)
 
 
-def make_evaluation(study, *, n=600, skill=2.2, seed=3, bootstrap=60, sharpness=1.6):
+def build_evaluation(study, *, n=600, skill=2.2, seed=3, bootstrap=60, sharpness=1.6):
     """Rows of five of the six classes, two rows for some patients."""
     rng = np.random.default_rng(seed)
     k = len(NAMES)
@@ -138,11 +138,11 @@ def make_candidates():
     return lines
 
 
-def make_content(language="en", study=None, **changes):
+def build_content(language="en", study=None, **changes):
     """Everything a report says."""
-    study = study or make_study(language)
-    evaluation = make_evaluation(study)
-    weak = make_evaluation(study, skill=0.9)
+    study = study or build_study(language)
+    evaluation = build_evaluation(study)
+    weak = build_evaluation(study, skill=0.9)
     return ReportContent(
         **{
             "study": study,
@@ -167,13 +167,16 @@ def make_content(language="en", study=None, **changes):
             ),
             "candidates": make_candidates(),
             "contenders": [
-                Contender("majority", cv={"macro_f1": 0.1}, test=make_evaluation(study, skill=0.0)),
+                Contender("majority", cv={"macro_f1": 0.1}, test=build_evaluation(study, skill=0.0)),
                 Contender("logistic", cv={"macro_f1": 0.61}, test=weak),
-                Contender("single", "xgboost+weights", {"macro_f1": 0.84}, make_evaluation(study, skill=2.1)),
+                Contender(
+                    "single", "xgboost+weights", {"macro_f1": 0.84}, build_evaluation(study, skill=2.1)
+                ),
                 Contender("model", cv={"macro_f1": 0.85}, test=evaluation),
             ],
             "calibration": "temperature",
             "conformal": {"coverage": 0.9, "method": "lac", "threshold": 0.853},
+            "decision_weights": {name: 1.0 + 0.3 * (name == "terminal") for name in NAMES},
             "importance": {"crp": 3.2, "age": 2.1, "note": 1.5, "fever": 0.9, "sex": 0.1},
             "missing": {"age": 0.01, "crp": 0.23},
             "parity": 3.2e-7,
@@ -184,6 +187,24 @@ def make_content(language="en", study=None, **changes):
 
 
 @pytest.fixture
+def make_study():
+    """Builds a study; keys may be changed."""
+    return build_study
+
+
+@pytest.fixture
+def make_evaluation():
+    """Builds an evaluation of made-up rows."""
+    return build_evaluation
+
+
+@pytest.fixture
+def make_content():
+    """Builds a report's content; fields may be changed."""
+    return build_content
+
+
+@pytest.fixture
 def content():
     """The example in English."""
-    return make_content("en")
+    return build_content("en")

@@ -95,7 +95,7 @@ def test_absent_class_has_no_column() -> None:
 
 
 def test_identifier_tells_nothing_about_random_labels() -> None:
-    """On the fitted matrix cross-fitting leaves a model at chance, for identifiers of rows and of patients."""
+    """Cross-fitting leaves a model of the fitted matrix at chance, by row or by patient."""
     rng = np.random.default_rng(5)
     for repeats in (1, 4):
         patients = [f"p{i}" for i in np.repeat(np.arange(1200 // repeats), repeats)]

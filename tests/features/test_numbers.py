@@ -35,6 +35,16 @@ def test_absurd_value_does_not_set_the_scale() -> None:
     assert abs(out.std() - 1) < 0.1
 
 
+def test_bulk_is_linear_and_tails_are_drawn_in() -> None:
+    values = np.random.default_rng(0).normal(0, 1, 2000)
+    scaler = fit([*values.tolist(), 5000.0])
+    bulk = write(scaler, [-2.0, -1.0, 0.0, 1.0, 2.0]).ravel()
+    assert np.allclose(np.diff(bulk), np.diff(bulk)[0], atol=1e-5)
+    tail = write(scaler, [10.0, 100.0, 1000.0, 5000.0]).ravel()
+    assert (np.diff(tail) > 1e-3).all()
+    assert tail[-1] < 8
+
+
 @pytest.mark.parametrize("scale", ["none", "standard", "robust"])
 def test_order_is_kept(scale: str) -> None:
     values = np.random.default_rng(0).lognormal(size=500)

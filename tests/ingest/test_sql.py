@@ -52,10 +52,11 @@ def test_only_queries_are_run(database: Path, query: str) -> None:
         read_query(Sql(url=f"sqlite:///{database}", query=query))
 
 
-def test_a_write_behind_a_with_leaves_nothing(database: Path) -> None:
+def test_a_write_behind_a_with_is_refused(database: Path) -> None:
     url = f"sqlite:///{database}"
     write = "WITH s AS (SELECT 1) DELETE FROM stays RETURNING id"
-    assert read_query(Sql(url=url, query=write)).height == 3
+    with pytest.raises(SourceError, match="refused the query"):
+        read_query(Sql(url=url, query=write))
     assert read_query(Sql(url=url, query="SELECT * FROM stays")).height == 3
 
 
@@ -64,7 +65,7 @@ def test_faults_name_the_database_and_no_password(database: Path) -> None:
         read_query(Sql(url=f"sqlite:///{database}", query="SELECT nothing FROM nowhere"))
     with pytest.raises(SourceError, match="returns no rows"):
         read_query(Sql(url=f"sqlite:///{database}", query="SELECT * FROM stays WHERE id > 9"))
-    with pytest.raises(SourceError, match="SELECT \\* FROM|two|stands 2 times"):
+    with pytest.raises(SourceError, match="stands 2 times"):
         read_query(Sql(url=f"sqlite:///{database}", query="SELECT id AS a, sex AS a FROM stays"))
     with pytest.raises(SourceError, match="not an SQLAlchemy URL"):
         read_query(Sql(url="nonsense", query="SELECT 1"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from galeno.errors import LearningError, ParityError
@@ -89,6 +89,21 @@ def test_parity_on_rows_at_the_thresholds(k: int, seed: int, family: Family) -> 
     check_parity(graph.onnx, fitted_output(estimator, family, near), near)
 
 
+@pytest.mark.parametrize("family", ["tree", "forest", "extra_trees", "xgboost", "lightgbm"])
+def test_parity_on_new_values_that_fall_on_thresholds(family: Family) -> None:
+    """Laboratory values have few digits: the middle between two training values is itself a value."""
+    rng = np.random.default_rng(9)
+    hundredths = rng.integers(0, 400, (4000, 6))
+    labels = (hundredths[:, :3] / 100 + rng.gumbel(size=(4000, 3))).argmax(axis=1)
+    learned, fresh = (
+        np.ascontiguousarray((values / 100 - 1.234) / 0.7071, dtype=np.float32)
+        for values in (hundredths // 2 * 2, hundredths)
+    )
+    estimator = make(family).fit(learned, labels)
+    graph = export(estimator, family, 6, range(3), 3)
+    check_parity(graph.onnx, fitted_output(estimator, family, fresh), fresh)
+
+
 def test_the_best_iteration_is_exported() -> None:
     from xgboost import XGBClassifier
 
@@ -101,6 +116,18 @@ def test_the_best_iteration_is_exported() -> None:
     check_parity(graph.onnx, expected, matrix)
     assert graph.native is not None
     assert np.abs(open_native(graph.native, "ubj", threads=1)(matrix) - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_linear_machines_are_one_product(k: int) -> None:
+    matrix, labels = draw(300, k, 10)
+    matrix[:, 3] /= 1000
+    estimator = LinearSVC(random_state=0).fit(matrix, labels)
+    graph = export(estimator, "svm", 6, range(k), k)
+    expected = fitted_output(estimator, "svm", matrix)
+    assert expected.shape == (300, k)
+    assert check_parity(graph.onnx, expected, matrix) < 1e-5
+    assert (expected.argmax(axis=1) == estimator.predict(matrix)).all()
 
 
 def test_soft_votes_rank_as_scikit_learn_does_when_pairs_are_clear() -> None:

@@ -27,3 +27,11 @@ def test_order_begins_with_the_answer() -> None:
     p = rng.dirichlet(np.ones(5), size=300)
     rule = DecisionRule(tuple(rng.uniform(0.2, 5, 5)))
     assert (rule.order(p)[:, 0] == rule.answers(p)).all()
+
+
+def test_offsets_are_taken_off_the_weighted_probability() -> None:
+    rule = DecisionRule((1.0, 2.0), (0.0, 0.5))
+    p = np.array([[0.5, 0.5], [0.4, 0.6]])
+    assert rule.answers(p).tolist() == [0, 1]
+    assert rule.scores(p)[1].tolist() == [0.4, 0.7]
+    assert DecisionRule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from synthetic_model import CLASSES, draw_records, fit_parts
 
 from galeno.errors import PackageError
-from galeno.model.model import Model
+from galeno.model.model import Model, _join_sets
 from galeno.model.parts import ModelParts
 from galeno.records import Diagnosis
 from galeno.storage.packages import seal
@@ -191,3 +191,14 @@ def test_parts_must_fit_together(parts: ModelParts) -> None:
 
     with pytest.raises(PackageError, match="do not fit together"):
         replace(parts, decision=DecisionRule.plain(2))
+    with pytest.raises(PackageError, match="do not fit together"):
+        replace(parts, decision=DecisionRule((1.0,) * 3, (0.0,) * 4))
+
+
+@pytest.mark.parametrize("k", [2, 9, 64, 65, 130])
+def test_sets_of_many_classes_are_joined(k: int) -> None:
+    names = tuple(f"c{i}" for i in range(k))
+    inside = np.random.default_rng(k).random((300, k)) < 0.3
+    expected = ["|".join(name for name, within in zip(names, row, strict=True) if within) for row in inside]
+    assert _join_sets(inside, names).to_list() == expected
+    assert _join_sets(inside[:0], names).to_list() == []

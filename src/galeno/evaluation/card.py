@@ -168,6 +168,8 @@ def _performance(view: View) -> str:
 def _calibration(view: View) -> str:
     say, conformal = view.say, view.content.conformal
     figures = f"{say('ece')}: {_cell(view, 'ece')}. {say('brier')}: {_cell(view, 'brier')}."
+    if view.content.decision_weights:
+        figures += f" {say('weights_text', weights=_plain(view.decision))}"
     if not conformal:
         return figures
     text = say(

@@ -4,6 +4,7 @@ Series differ in colour (Okabe and Ito's palette, safe for colour-blind readers)
 plot has a title and a description for screen readers, and stands beside a table of its figures.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -85,18 +86,19 @@ def confusion_plot(
             place = (left + column * side, y, side)
             body.append(_cell(place, share, f"heat {right}", tip))
             if count:
-                tone = "onheat" if share > 0.55 else "tick"
+                tone = "onheat" if share > 0.55 else "count"
                 body.append(_text(left + (column + 0.5) * side, y + side / 2 + 4, str(count), tone))
     width, height = left + len(labels) * side + max(spill, 12), top + len(rows) * side + 6
     return _svg(width, height, say("confusion"), say("confusion_text"), body)
 
 
-def bar_plot(bars: Sequence[Bar], title: str, text: str, top: float = 1.0) -> Markup:
-    """Horizontal bars with intervals; a bar without a value shows its note."""
+def bar_plot(bars: Sequence[Bar], title: str, text: str, say: Say, most: float = 1.0) -> Markup:
+    """Horizontal bars with intervals, from 0 to about `most`; a bar without a value shows its note."""
+    top = _round_up(most)
     shown = [shorten(bar.label, 30) for bar in bars]
     left = 12 + _CHARACTER * max((len(label) for label in shown), default=1)
-    area = _Area(left, 8, 380, 26.0 * len(bars))
-    body = _grid(area, top, vertical_only=True)
+    area = _Area(left, 8, 260, 26.0 * len(bars))
+    body = _grid(area, say, top, vertical_only=True)
     for index, bar in enumerate(bars):
         y = area.top + index * 26.0
         body.append(_text(left - 8, y + 17, shown[index], "tick strong" if bar.strong else "tick", "end"))
@@ -106,9 +108,8 @@ def bar_plot(bars: Sequence[Bar], title: str, text: str, top: float = 1.0) -> Ma
         share = max(0.0, min(1.0, bar.value / top))
         tone = "bar strong" if bar.strong else "bar"
         place = f'x="{left:.1f}" y="{y + 5:.1f}" width="{share * area.width:.1f}" height="16" rx="2"'
-        body.append(
-            f'<rect class="{tone}" {place}><title>{escape(bar.label)}: {bar.value:.3f}</title></rect>'
-        )
+        tip = escape(f"{bar.label}: {_number(bar.value, say)}")
+        body.append(f'<rect class="{tone}" {place}><title>{tip}</title></rect>')
         end = share
         if bar.interval:
             low, high = (max(0.0, min(1.0, bound / top)) for bound in bar.interval)
@@ -117,21 +118,27 @@ def bar_plot(bars: Sequence[Bar], title: str, text: str, top: float = 1.0) -> Ma
                 f'<path class="whisker" d="M{area.x(low)} {y + 13:.1f}H{area.x(high)}'
                 f'M{area.x(low)} {y + 9:.1f}v8M{area.x(high)} {y + 9:.1f}v8"/>'
             )
-        body.append(_text(area.x(end) + 6, y + 17, bar.note or f"{bar.value:.3f}", "note", "start"))
-    return _svg(left + 480, area.height + 34, title, text, body)
+        body.append(_text(area.x(end) + 6, y + 17, bar.note or _number(bar.value, say), "note", "start"))
+    return _svg(left + 340, area.height + 34, title, text, body)
 
 
 def reliability_plot(bins: Sequence[dict[str, float]], say: Say) -> Markup:
     """Share answered right against stated probability; the area of a dot is its rows."""
     area = _Area(52, 12, 300, 300)
-    body = [*_grid(area), f'<path class="diagonal" d="M{area.x(0)} {area.y(0)}L{area.x(1)} {area.y(1)}"/>']
+    body = [
+        *_grid(area, say),
+        f'<path class="diagonal" d="M{area.x(0)} {area.y(0)}L{area.x(1)} {area.y(1)}"/>',
+    ]
     most = max((b["n"] for b in bins), default=1)
     points = " ".join(f"{area.x(b['confidence'])},{area.y(b['accuracy'])}" for b in bins)
     body.append(f'<polyline class="line s0" points="{points}"/>')
     for b in bins:
         radius = 3 + 7 * (b["n"] / most) ** 0.5
         tip = say(
-            "reliability_tip", stated=f"{b['confidence']:.2f}", right=f"{b['accuracy']:.2f}", n=int(b["n"])
+            "reliability_tip",
+            stated=_number(b["confidence"], say),
+            right=_number(b["accuracy"], say),
+            n=int(b["n"]),
         )
         place = f'cx="{area.x(b["confidence"])}" cy="{area.y(b["accuracy"])}" r="{radius:.1f}"'
         body.append(f'<circle class="dot s0" {place}><title>{escape(tip)}</title></circle>')
@@ -140,31 +147,31 @@ def reliability_plot(bins: Sequence[dict[str, float]], say: Say) -> Markup:
 
 
 def curve_plot(
-    curves: Sequence[Curve], axes: tuple[str, str], title: str, text: str, *, diagonal: bool
+    curves: Sequence[Curve], axes: tuple[str, str], kind: str, say: Say, *, diagonal: bool
 ) -> Markup:
     """Curves with a legend; with more than seven the six weakest have colour, the others are grey."""
     ordered = sorted(curves, key=lambda curve: 1.0 if curve.figure is None else curve.figure)
     named = list(curves) if len(curves) <= SERIES else ordered[: SERIES - 1]
     area = _Area(52, 12, 300, 300)
-    body = _grid(area)
+    body = _grid(area, say)
     if diagonal:
         body.append(f'<path class="diagonal" d="M{area.x(0)} {area.y(0)}L{area.x(1)} {area.y(1)}"/>')
     body += [_line(area, curve, "line rest") for curve in curves if curve not in named]
     body += [_line(area, curve, f"line s{index}") for index, curve in enumerate(named)]
     for index, curve in enumerate(named):
         y = 346 + 34 + index * 18
-        figure = "" if curve.figure is None else f"  {curve.figure:.3f}"
+        figure = "" if curve.figure is None else f"  {_number(curve.figure, say)}"
         body.append(f'<path class="line s{index}" d="M{area.left:.0f} {y - 4}h28"/>')
         body.append(_text(area.left + 36, y, shorten(curve.label, 38) + figure, "tick", "start"))
-    body += _axis_names(area, *axes)
-    return _svg(372, 372 + 18 * len(named), title, text, body)
+    body += _axis_names(area, say(axes[0]), say(axes[1]))
+    return _svg(372, 372 + 18 * len(named), say(kind), say(f"{kind}_text"), body)
 
 
 def histogram_plot(right: Sequence[int], wrong: Sequence[int], say: Say) -> Markup:
     """Stacked bars of the answers' probability, right below and wrong above."""
     area = _Area(52, 12, 300, 300)
-    most = max((r + w for r, w in zip(right, wrong, strict=True)), default=1) or 1
-    body = _grid(area, float(most), across=False)
+    most = _round_up(max((r + w for r, w in zip(right, wrong, strict=True)), default=1) or 1)
+    body = _grid(area, say, most, across=False)
     wide = area.width / max(1, len(right))
     for index, (r, w) in enumerate(zip(right, wrong, strict=True)):
         x = area.left + index * wide + 1
@@ -188,11 +195,25 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _grid(area: _Area, top: float = 1.0, *, vertical_only: bool = False, across: bool = True) -> list[str]:
+def _number(value: float, say: Say) -> str:
+    return f"{value:.3f}".replace(".", say("decimal"))
+
+
+def _round_up(most: float) -> float:
+    """The next number above that five equal steps divide into round ones."""
+    power = 10.0 ** math.floor(math.log10(most / 5))
+    step = next(size * power for size in (1, 2, 2.5, 5, 10) if size * power * 5 >= most * (1 - 1e-9))
+    return step * 5
+
+
+def _grid(
+    area: _Area, say: Say, top: float = 1.0, *, vertical_only: bool = False, across: bool = True
+) -> list[str]:
     body = []
     for step in range(6):
         share = step / 5
-        name = f"{share * top:.4g}" if top >= 10 or top == 1 else f"{share * top:.2g}"
+        name = f"{share * top:.4g}".replace(".", say("decimal"))
+        side = f"{share:.4g}".replace(".", say("decimal"))
         if vertical_only:
             body.append(
                 f'<path class="grid" d="M{area.x(share)} {area.top:.1f}V{area.top + area.height:.1f}"/>'
@@ -202,7 +223,7 @@ def _grid(area: _Area, top: float = 1.0, *, vertical_only: bool = False, across:
         if across:
             body.append(f'<path class="grid" d="M{area.x(share)} {area.top}v{area.height}"/>')
         body.append(f'<path class="grid" d="M{area.left} {area.y(share)}h{area.width}"/>')
-        body.append(_text(area.x(share), area.top + area.height + 16, f"{share:.4g}", "tick"))
+        body.append(_text(area.x(share), area.top + area.height + 16, side, "tick"))
         body.append(_text(area.left - 6, area.y(share) + 4, name, "tick", "end"))
     return body
 

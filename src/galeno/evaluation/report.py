@@ -261,6 +261,12 @@ class View:
             for key, value in params.items()
         )
 
+    @property
+    def decision(self) -> str:
+        """Weights of the decision rule in one line."""
+        weights = self.content.decision_weights
+        return ", ".join(f"{self.label(name)} {self.figure(float(w), 2)}" for name, w in weights.items())
+
     # plots
 
     def class_bars(self, figure: str) -> Markup:
@@ -277,7 +283,7 @@ class View:
                     self.say("no_test_patient") if shown is None else self.figure(shown),
                 )
             )
-        return bar_plot(bars, self.say(f"{figure}_by_class"), self.say(f"{figure}_by_class_text"))
+        return bar_plot(bars, self.say(f"{figure}_by_class"), self.say(f"{figure}_by_class_text"), self.say)
 
     @property
     def confusion(self) -> Markup | None:
@@ -309,8 +315,7 @@ class View:
         if not curves:
             return None
         names = ("false_positive_rate", "recall") if kind == "roc" else ("recall", "precision")
-        axes = (self.say(names[0]), self.say(names[1]))
-        return curve_plot(curves, axes, self.say(kind), self.say(f"{kind}_text"), diagonal=kind == "roc")
+        return curve_plot(curves, names, kind, self.say, diagonal=kind == "roc")
 
     @property
     def candidate_bars(self) -> Markup:
@@ -327,7 +332,7 @@ class View:
             )
             for line in scored[:_PLOTTED]
         ]
-        return bar_plot(bars, self.say("candidates_plot"), self.say("candidates_plot_text"))
+        return bar_plot(bars, self.say("candidates_plot"), self.say("candidates_plot_text"), self.say)
 
     @property
     def importance(self) -> Markup:
@@ -338,7 +343,7 @@ class View:
             Bar(self.column(name), value / total, None, self.percent(value / total)) for name, value in ranked
         ]
         top = max((bar.value or 0.0 for bar in bars), default=1.0) or 1.0
-        return bar_plot(bars, self.say("importance"), self.say("importance_text"), top)
+        return bar_plot(bars, self.say("importance"), self.say("importance_text"), self.say, top)
 
     main = MAIN
     compared = COMPARED

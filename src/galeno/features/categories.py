@@ -12,8 +12,6 @@ from galeno.features.crossfit import FOLDS, deal_patients
 from galeno.features.encoder import Arrays, CrossFitted, FeatureColumn, Sample, column_or_nulls
 from galeno.records import FloatMatrix
 
-MIN_PATIENTS = 2
-"""A level of fewer patients is treated as unseen: it teaches nothing, and may tell who a patient is."""
 _SMOOTHING = 20.0
 """Rows that the overall class shares count for in the encoding of a level."""
 
@@ -41,6 +39,7 @@ class _Category:
 class CategoryEncoder:
     """One-hot columns, or cross-fitted target encodings where a category has many levels.
 
+    A level that too few patients have (`Sample.fewest_patients`) is treated as unseen.
     Unseen levels are zeros in one-hot columns and the overall class shares in target encodings.
     The target encoding is the smoothed share of each class among the rows of a level (Micci-Barreca, 2001).
     """
@@ -115,7 +114,7 @@ def _count_levels(series: pl.Series, sample: Sample) -> dict[str, int]:
         .drop_nulls("level")
         .group_by("level")
         .agg(pl.len().alias("rows"), pl.col("patient").n_unique().alias("patients"))
-        .filter(pl.col("patients") >= MIN_PATIENTS)
+        .filter(pl.col("patients") >= sample.fewest_patients())
         .sort("level")
     )
     return dict(zip(counted["level"].to_list(), counted["rows"].to_list(), strict=True))

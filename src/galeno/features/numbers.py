@@ -17,6 +17,10 @@ Kind = Literal["number", "flag", "part"]
 _HUGE = 1e30
 """Larger values would overflow when they are squared or become float32."""
 _LARGEST_SCALED = 1e6
+_BULK = 3.0
+"""Scaled values beyond it are drawn in: kernels and networks cannot bear one lab value at 300."""
+_TAIL_LENGTH = 5.0
+"""However large a number, its scaled value stays below `_BULK + _TAIL_LENGTH`."""
 _GRID = 129
 """Quantiles kept of a skewed number."""
 _SKEWED = 1.0
@@ -78,8 +82,9 @@ class _Ranks:
 class NumberScaler:
     """Turns raw measures, NaN where missing, into scaled columns, missing marks and rank copies.
 
-    Scaling does not change trees, which see the same order, and bounds what linear models see: a value
-    is clipped to the span of the fitting rows, widened by that span on both sides.
+    Values are clipped to the span of the fitting rows, widened by that span on both sides. Where numbers are
+    scaled, z beyond 3 becomes 3 + a / (1 + a / 5) with a = |z| - 3, sign kept: the bulk stays linear, and
+    trees, which only see the order, see the same.
     """
 
     def __init__(
@@ -93,7 +98,7 @@ class NumberScaler:
 
         Args:
             measures: what each raw column is.
-            learned: shape (6, measures); rows fill, center, scale, low, high, 1 where it has a column.
+            learned: shape (7, measures); rows fill, center, scale, low, high, bulk, 1 where it has a column.
             marks: indices of the measures whose missing values are marked.
             ranks: rank copies.
         """
@@ -101,14 +106,16 @@ class NumberScaler:
         self._learned = learned
         self._marks = marks
         self._ranks = tuple(ranks)
-        self._fill, self._center, self._scale, self._low, self._high = learned[:5]
-        self._kept = np.flatnonzero(learned[5])
+        self._fill, self._center, self._scale, self._low, self._high, self._bulk = learned[:6]
+        self._kept = np.flatnonzero(learned[6])
         self.columns = self._name_columns()
 
     @classmethod
     def fit(cls, measures: Sequence[Measure], raw: NDArray[np.float64], scale: str, copies: bool) -> Self:
         """Learn from raw values, shape (rows, measures), NaN or infinite where missing."""
-        learned = np.tile(np.array([[0.0], [0.0], [1.0], [0.0], [0.0], [0.0]]), (1, len(measures)))
+        learned = np.tile(
+            np.array([[0.0], [0.0], [1.0], [0.0], [0.0], [_LARGEST_SCALED], [0.0]]), (1, len(measures))
+        )
         marks: list[int] = []
         ranks: list[_Ranks] = []
         for index, measure in enumerate(measures):
@@ -174,6 +181,9 @@ class NumberScaler:
         z = (x - self._center) / self._scale
         np.maximum(z, -_LARGEST_SCALED, out=z)
         np.minimum(z, _LARGEST_SCALED, out=z)
+        bulk = np.minimum(np.maximum(z, -self._bulk), self._bulk)
+        beyond = z - bulk
+        z = bulk + beyond / (1.0 + np.abs(beyond) / _TAIL_LENGTH)
         kept, marks = len(self._kept), len(self._marks)
         out[:, :kept] = z[:, self._kept]
         out[:, kept : kept + marks] = missing[:, self._marks]
@@ -191,17 +201,18 @@ class NumberScaler:
 
 
 def _learn(measure: Measure, values: NDArray[np.float64], scale: str) -> tuple[float, ...]:
-    """fill, center, scale, low, high, kept; of sorted finite values."""
+    """fill, center, scale, low, high, bulk, kept; of sorted finite values."""
     low, high = float(values[0]), float(values[-1])
     kept = float(low < high)
     if measure.kind == "flag":
-        return 0.0, 0.0, 1.0, 0.0, 1.0, kept
+        return 0.0, 0.0, 1.0, 0.0, 1.0, _LARGEST_SCALED, kept
     median = float(np.median(values))
-    center, spread = median, measure.scale
+    center, spread, bulk = median, measure.scale, _LARGEST_SCALED
     if measure.kind == "number":
         center, spread = _center_and_spread(values, scale)
+        bulk = _LARGEST_SCALED if scale == "none" else _BULK
     span = high - low
-    return median, center, spread, low - span, high + span, kept
+    return median, center, spread, low - span, high + span, bulk, kept
 
 
 def _center_and_spread(values: NDArray[np.float64], scale: str) -> tuple[float, float]:

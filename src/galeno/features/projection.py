@@ -132,8 +132,10 @@ def _learn_lda(
     size = float(np.trace(covariance)) / max(x.shape[1], 1)
     covariance = (1 - shrink) * covariance + (shrink * size + 1e-9 * size + 1e-12) * np.eye(x.shape[1])
     learned = np.linalg.solve(covariance, means.T)
-    weights[:, present] = learned
-    offset[present] = np.log(counts / counts.sum()) - 0.5 * np.einsum("kj,jk->k", means, learned)
+    constant = np.log(counts / counts.sum()) - 0.5 * np.einsum("kj,jk->k", means, learned)
+    # Only differences between classes tell them apart; what all scores share would be a direction of its own.
+    weights[:, present] = learned - learned.mean(axis=1, keepdims=True)
+    offset[present] = constant - constant.mean()
     return weights, offset
 
 

@@ -22,7 +22,7 @@ class TextEncoder:
 
     Texts are folded to lower case without accents. Words under a negation are marked for the word n-grams;
     character n-grams see them unmarked, so that a negated finding keeps its likeness to the finding.
-    A term is kept when enough patients have it (2, or more in large samples), which also keeps names and
+    A term is kept when enough patients have it (`Sample.fewest_patients`), which also keeps names and
     numbers of one patient out of the package. No text at all is marked where the fitting rows had such.
     """
 
@@ -54,8 +54,7 @@ class TextEncoder:
         (source,) = columns
         recipe = features.text
         tokens = [split_words(fold(text)) for text in _read(sample.frame, source)]
-        documents = len(np.unique(sample.patients))
-        least = _fewest_patients(documents)
+        documents, least = int(sample.patients.max(initial=-1)) + 1, sample.fewest_patients()
         word_docs = [word_grams(_words(t, recipe), recipe.words) if recipe.words else [] for t in tokens]
         words = Terms.fit(count_patients(word_docs, sample.patients), documents, least, recipe.max_terms)
         cache: dict[str, list[str]] = {}
@@ -168,11 +167,6 @@ def _grams_of(tokens: list[str], longest: int, cache: dict[str, list[str]]) -> s
             cache[word] = character_grams(word, longest)
         found.update(cache[word])
     return found
-
-
-def _fewest_patients(documents: int) -> int:
-    """Patients that a kept term needs: 2, from 5,000 patients on 3, from 20,000 on 5."""
-    return 2 if documents < 5_000 else 3 if documents < 20_000 else 5
 
 
 def _learn_directions(weights: sparse.csr_array, most: int, seed: int) -> NDArray[np.float32]:

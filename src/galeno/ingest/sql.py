@@ -39,10 +39,11 @@ def read_query(sql: Sql, environment: Mapping[str, str] | None = None) -> pl.Dat
     engine = _engine(sql, os.environ if environment is None else environment, where)
     try:
         with engine.connect() as connection:
+            _forbid_writing(connection)
             result = connection.execution_options(yield_per=_PART).execute(sa.text(sql.query))
             names = list(result.keys())
             rows = [tuple(row) for part in result.partitions() for row in part]
-            connection.rollback()  # a query that wrote all the same leaves nothing behind
+            connection.rollback()
     except SQLAlchemyError as error:
         cause = type(getattr(error, "orig", None) or error).__name__
         raise SourceError(
@@ -63,6 +64,17 @@ def sql_name(sql: Sql) -> str:
     return f"sql {match['driver']}://{match['place']}" if match else "sql"
 
 
+def _forbid_writing(connection: sa.Connection) -> None:
+    """A query may write behind a WITH or inside a function; the database itself forbids it, where it can."""
+    dialect = connection.dialect.name
+    if dialect == "sqlite":
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    elif dialect == "postgresql":
+        connection.execution_options(postgresql_readonly=True)
+    elif dialect in ("mysql", "mariadb"):
+        connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+
 def _engine(sql: Sql, environment: Mapping[str, str], where: str) -> sa.Engine:
     unset = [name for name in _VARIABLE.findall(sql.url) if name not in environment]
     if unset:
@@ -72,15 +84,15 @@ def _engine(sql: Sql, environment: Mapping[str, str], where: str) -> sa.Engine:
     url = _VARIABLE.sub(lambda match: environment[match[1]], sql.url)
     try:
         return sa.create_engine(url)
-    except (ArgumentError, ValueError):
-        raise SourceError(
-            "records.source.url is not an SQLAlchemy URL",
-            where=where,
-            remedy="dialect://user:password@host/database",
-        ) from None
     except (NoSuchModuleError, ImportError):
         raise SourceError(
             "the driver of the database is not installed",
             where=where,
             remedy="For PostgreSQL: pip install 'galeno[postgresql]' and a URL that starts with postgresql+psycopg://",
+        ) from None
+    except (ArgumentError, ValueError):
+        raise SourceError(
+            "records.source.url is not an SQLAlchemy URL",
+            where=where,
+            remedy="dialect://user:password@host/database",
         ) from None

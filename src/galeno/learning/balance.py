@@ -32,12 +32,11 @@ def class_weights(labels: Labels, power: float) -> NDArray[np.float64]:
     return np.asarray(weights / weights.mean())
 
 
-def resample(
-    matrix: FloatMatrix, labels: Labels, balance: Balance, seed: int
-) -> tuple[FloatMatrix, Labels]:
+def resample(matrix: FloatMatrix, labels: Labels, balance: Balance, seed: int) -> tuple[FloatMatrix, Labels]:
     """Over- or undersample; `none` and `weights` leave the rows as they are.
 
-    Classes with fewer than two rows have no neighbours and stay as they are.
+    Classes with fewer than two rows have no neighbours and stay as they are; so does a class for which
+    ADASYN finds nothing to add.
 
     Args:
         matrix: float32, shape (rows, columns).
@@ -46,39 +45,62 @@ def resample(
         seed: of the sampler.
 
     Raises:
-        LearningError: the sampler finds nothing to do or no neighbours.
+        LearningError: the sampler cannot work with these rows.
     """
     if balance in ("none", "weights"):
         return matrix, labels
-    sampler = _sampler(matrix, labels, balance, seed)
-    if sampler is None:
-        return matrix, labels
+    sizes = np.bincount(labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            rows, classes = sampler.fit_resample(matrix, labels)
+            if balance == "adasyn":
+                rows, classes = _adasyn(matrix, labels, sizes, seed)
+            else:
+                sampler = _sampler(matrix, sizes, balance, seed)
+                rows, classes = (matrix, labels) if sampler is None else sampler.fit_resample(matrix, labels)
         except (ValueError, RuntimeError) as error:
             raise LearningError(f"{balance} cannot balance these rows ({type(error).__name__})") from None
     return np.ascontiguousarray(rows, dtype=np.float32), np.asarray(classes, dtype=np.int64)
 
 
-def _sampler(matrix: FloatMatrix, labels: Labels, balance: Balance, seed: int) -> Any:
-    sizes = np.bincount(labels)
+def _sampler(matrix: FloatMatrix, sizes: NDArray[np.int64], balance: Balance, seed: int) -> Any:
+    """The sampler, or None where there is nothing to do."""
     present = np.flatnonzero(sizes)
     if balance == "undersample":
         most = int(max(3 * np.median(sizes[present]), KEEP))
-        wanted = {int(c): int(min(sizes[c], most)) for c in present}
-        return RandomUnderSampler(sampling_strategy=wanted, random_state=seed)
-    target = int(sizes.max() * FILL)
-    wanted = {int(c): target for c in present if 2 <= sizes[c] < target}
+        kept = {int(c): int(min(sizes[c], most)) for c in present}
+        return RandomUnderSampler(sampling_strategy=kept, random_state=seed) if len(present) > 1 else None
+    wanted = _wanted(sizes)
     if not wanted:
         return None
     neighbours = int(min(5, min(sizes[c] for c in wanted) - 1))
-    if balance == "adasyn":
-        return ADASYN(sampling_strategy=wanted, n_neighbors=neighbours, random_state=seed)
     discrete = np.flatnonzero([len(np.unique(column)) <= 2 for column in matrix.T])
     if 0 < len(discrete) < matrix.shape[1] and len(discrete) <= MOST_DISCRETE:
         return SMOTENC(
             categorical_features=discrete, sampling_strategy=wanted, k_neighbors=neighbours, random_state=seed
         )
     return SMOTE(sampling_strategy=wanted, k_neighbors=neighbours, random_state=seed)
+
+
+def _adasyn(
+    matrix: FloatMatrix, labels: Labels, sizes: NDArray[np.int64], seed: int
+) -> tuple[FloatMatrix, Labels]:
+    """ADASYN class by class: where one class needs no row, or is far from the others, it refuses them all."""
+    parts, classes = [matrix], [labels]
+    for index, target in _wanted(sizes).items():
+        sampler = ADASYN(
+            sampling_strategy={index: target}, n_neighbors=int(min(5, sizes[index] - 1)), random_state=seed
+        )
+        try:
+            rows, found = sampler.fit_resample(matrix, labels)
+        except (ValueError, RuntimeError):
+            continue
+        parts.append(rows[len(matrix) :])
+        classes.append(found[len(matrix) :])
+    return np.concatenate(parts), np.concatenate(classes)
+
+
+def _wanted(sizes: NDArray[np.int64]) -> dict[int, int]:
+    """The classes to bring up, with the rows that each will have."""
+    target = int(sizes.max() * FILL)
+    return {int(c): target for c in np.flatnonzero((sizes >= 2) & (sizes < target))}

@@ -14,7 +14,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from galeno.errors import LearningError
@@ -109,17 +109,23 @@ def _tree(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
 
 
 def _forest(params: Mapping[str, Any], seed: int, shape: Shape) -> Any:
-    return RandomForestClassifier(**{"n_estimators": _trees(shape), "random_state": seed, "n_jobs": 1, **params})
+    return RandomForestClassifier(
+        **{"n_estimators": _trees(shape), "random_state": seed, "n_jobs": 1, **params}
+    )
 
 
 def _extra_trees(params: Mapping[str, Any], seed: int, shape: Shape) -> Any:
-    return ExtraTreesClassifier(**{"n_estimators": _trees(shape), "random_state": seed, "n_jobs": 1, **params})
+    return ExtraTreesClassifier(
+        **{"n_estimators": _trees(shape), "random_state": seed, "n_jobs": 1, **params}
+    )
 
 
 def _xgboost(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
     from xgboost import XGBClassifier
 
-    return XGBClassifier(**{"tree_method": "hist", "n_jobs": 1, "random_state": seed, "verbosity": 0, **params})
+    return XGBClassifier(
+        **{"tree_method": "hist", "n_jobs": 1, "random_state": seed, "verbosity": 0, **params}
+    )
 
 
 def _lightgbm(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
@@ -130,6 +136,9 @@ def _lightgbm(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
 
 
 def _svm(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
+    if params.get("kernel") == "linear":
+        # liblinear: the same kind of machine, made for many sparse columns such as n-grams
+        return LinearSVC(C=params.get("C", 1.0), random_state=seed)
     return SVC(**{"random_state": seed, "cache_size": 500, **params})
 
 

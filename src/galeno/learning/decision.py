@@ -33,7 +33,9 @@ def fit_decision(probabilities: Probabilities, labels: Labels, *, prior_rows: fl
     plain = DecisionRule.plain(probabilities.shape[1])
     steady = np.bincount(labels, minlength=probabilities.shape[1]) >= FEW
     learned = _maximise_expected_f1(probabilities, steady, prior_rows)
-    better = macro_f1(labels, learned.answers(probabilities)) >= macro_f1(labels, plain.answers(probabilities))
+    better = macro_f1(labels, learned.answers(probabilities)) >= macro_f1(
+        labels, plain.answers(probabilities)
+    )
     return learned if better else plain
 
 

@@ -13,6 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import lightgbm
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxmltools import convert_lightgbm, convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 from skl2onnx import to_onnx
+from sklearn.svm import LinearSVC
 
 from galeno.errors import LearningError, ParityError
 from galeno.model.ensemble import Link, Member, open_native, open_session, run_session
@@ -133,10 +135,13 @@ def fitted_output(estimator: Any, family: Family, matrix: FloatMatrix) -> Probab
     For support vector machines these are scores: plus and minus the decision value of two classes;
     for more, soft votes: half the sum of tanh(decision value) over the pairs of a class. scikit-learn's
     own one-vs-rest counts hard votes instead, where a pair's decision value near zero moves a score by a
-    whole vote and float32 and float64 can disagree.
+    whole vote and float32 and float64 can disagree. A linear machine has one value a class as it is.
     """
     if family != "svm":
         return np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
+    if isinstance(estimator, LinearSVC):
+        scores = np.asarray(estimator.decision_function(matrix), dtype=np.float64)
+        return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
     pairwise = np.asarray(_pairwise(estimator).decision_function(matrix), dtype=np.float64)
     if pairwise.ndim == 1:
         return np.column_stack([-pairwise, pairwise])
@@ -191,14 +196,20 @@ def compare(
 
 def _convert(estimator: Any, family: Family, n_features: int) -> onnx.ModelProto:
     if estimator is None:
-        return _convert_constant(n_features)
+        return _convert_affine(np.zeros((n_features, 1)), np.ones(1))  # one, for every row
     if family in ("xgboost", "lightgbm"):
         kind = [(_INPUT, FloatTensorType([None, n_features]))]
         if family == "xgboost":
             return convert_xgboost(estimator, name="galeno", initial_types=kind, target_opset=_BOOSTER_OPSET)
+        booster = _with_float32_thresholds(estimator)
         return convert_lightgbm(
-            estimator, name="galeno", initial_types=kind, target_opset=_BOOSTER_OPSET, zipmap=False
+            booster, name="galeno", initial_types=kind, target_opset=_BOOSTER_OPSET, zipmap=False
         )
+    if isinstance(estimator, LinearSVC):
+        slopes, heights = estimator.coef_.T, estimator.intercept_
+        if len(estimator.classes_) == 2:
+            slopes, heights = np.hstack([-slopes, slopes]), np.hstack([-heights, heights])
+        return _convert_affine(slopes, heights)
     if family == "svm":
         return _convert_svm(estimator, n_features)
     sample = np.zeros((1, n_features), dtype=np.float32)
@@ -207,17 +218,41 @@ def _convert(estimator: Any, family: Family, n_features: int) -> onnx.ModelProto
     )
 
 
-def _convert_constant(n_features: int) -> onnx.ModelProto:
-    """One for every row: 0 x + 1."""
-    constants = {"zeros": np.zeros((n_features, 1), np.float32), "one": np.ones(1, np.float32)}
+def _with_float32_thresholds(estimator: Any) -> lightgbm.Booster:
+    """The same trees with each threshold at the largest float32 not above it.
+
+    LightGBM's thresholds are doubles between two training values; the graph's are float32, and one that is
+    rounded up can reach the value above it. For float32 rows `x <= t` says the same of both.
+    """
+    lines = _lightgbm_text(estimator).split("\n")
+    for number, line in enumerate(lines):
+        if line.startswith("threshold="):
+            exact = np.array(line.removeprefix("threshold=").split(), dtype=np.float64)
+            near = exact.astype(np.float32)
+            floor = np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near)
+            lines[number] = "threshold=" + " ".join(repr(float(value)) for value in floor)
+    # Sizes of the trees in bytes are no longer right, and may be left out.
+    kept = [line for line in lines if not line.startswith("tree_sizes=")]
+    return lightgbm.Booster(model_str="\n".join(kept))
+
+
+def _lightgbm_text(estimator: Any) -> str:
+    text: str = estimator.booster_.model_to_string(num_iteration=estimator.best_iteration_ or None)
+    return text
+
+
+def _convert_affine(slopes: NDArray[Any], heights: NDArray[Any]) -> onnx.ModelProto:
+    """Scores x @ slopes + heights; slopes of shape (features, k)."""
+    n_features, k = slopes.shape
+    constants = {"slopes": slopes.astype(np.float32), "heights": heights.astype(np.float32)}
     graph = helper.make_graph(
         [
-            helper.make_node("MatMul", [_INPUT, "zeros"], ["zero"]),
-            helper.make_node("Add", ["zero", "one"], [_OUTPUT]),
+            helper.make_node("MatMul", [_INPUT, "slopes"], ["product"]),
+            helper.make_node("Add", ["product", "heights"], [_OUTPUT]),
         ],
         "galeno",
         [helper.make_tensor_value_info(_INPUT, TensorProto.FLOAT, [None, n_features])],
-        [helper.make_tensor_value_info(_OUTPUT, TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info(_OUTPUT, TensorProto.FLOAT, [None, k])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSETS[""])])
@@ -274,8 +309,7 @@ def _native(estimator: Any, family: Family) -> tuple[bytes | None, str]:
             booster = booster[: best + 1]
         return bytes(booster.save_raw("ubj")), "ubj"
     if family == "lightgbm":
-        best = estimator.best_iteration_ or None
-        return estimator.booster_.model_to_string(num_iteration=best).encode("utf-8"), "txt"
+        return _lightgbm_text(estimator).encode("utf-8"), "txt"
     return None, ""
 
 

@@ -77,9 +77,7 @@ def fit_ensemble(
     def fit(choice: Choice) -> FittedMember:
         columns = assembler.view(choice.candidate.view)
         seen = np.ascontiguousarray(matrix[:, columns])
-        fitted = fit_candidate(
-            choice.candidate, seen, labels, n_classes=len(study.classes), seed=study.seed
-        )
+        fitted = fit_candidate(choice.candidate, seen, labels, n_classes=len(study.classes), seed=study.seed)
         return FittedMember(choice, fitted, columns)
 
     with ThreadPoolExecutor(threads) as pool:

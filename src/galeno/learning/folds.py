@@ -64,7 +64,9 @@ def prepare_folds(
             fitting=fitting,
             held_out=held_out,
             matrix=_store(folder / f"fold-{number}-fitting.npy", matrix),
-            held_out_matrix=_store(folder / f"fold-{number}-held-out.npy", assembler.transform(frame[held_out])),
+            held_out_matrix=_store(
+                folder / f"fold-{number}-held-out.npy", assembler.transform(frame[held_out])
+            ),
             views={name: assembler.view(name) for name in VIEWS},
         )
 

@@ -42,6 +42,8 @@ def portfolio(study: Study, n_rows: int) -> list[Candidate]:
     families = usable_families(study, n_rows)
     chosen: list[Candidate] = [BASELINE]
     lines = _SMALL if n_rows <= SMALL else _MEDIUM if n_rows <= LARGE else _LARGE
+    if any(column.type == "text" for column in study.features_columns.values()):
+        lines = (*_TEXT, *lines)
     for family, balance, params in lines:
         if family in families and balance in study.learning.balance:
             chosen.append(Candidate(family, balance, params, view_of(family)))
@@ -76,6 +78,15 @@ _LGB_SMALL: Mapping[str, object] = {
     "min_child_samples": 5,
 }
 _MLP: Mapping[str, object] = {"hidden_layer_sizes": [64], "max_iter": 150, "learning_rate_init": 0.003}
+
+_TEXT: Sequence[_Line] = (
+    ("svm", "none", {"kernel": "linear", "C": 3.0}),
+    ("svm", "none", {"kernel": "linear", "C": 10.0}),
+    ("svm", "none", {"kernel": "linear", "C": 1.0}),
+    ("logistic", "none", {"C": 300.0}),
+    ("svm", "weights", {"power": 0.5, "kernel": "linear", "C": 3.0}),
+)
+"""Before the others where the study has free text."""
 
 _SMALL: Sequence[_Line] = (
     ("xgboost", "weights", {"power": 0.5, **_XGB_SMALL}),

@@ -90,12 +90,14 @@ def search(
     trials = store.read()
     clock = _Clock.of(study, trials)
     with threadpool_limits(limits=1):
-        bench = Bench(study, labels, prepare_folds(study, frame, labels, divisions, folder, threads=threads), threads)
+        bench = Bench(
+            study, labels, prepare_folds(study, frame, labels, divisions, folder, threads=threads), threads
+        )
         for number, proposal in _proposals(bench, trials):
             best = _best(trials)
-            reporter.search(_progress(study, trials, clock, proposal.candidate.name))
             if best is not None and clock.over(len(trials)):
                 break
+            reporter.search(_progress(study, trials, clock, proposal.candidate.name))
             trials.append(store.write(judge(proposal, number, bench, best=best, seconds_left=clock.left())))
     reporter.search(_progress(study, trials, clock, ""))
     for path in folder.glob("fold-*.npy"):
@@ -170,7 +172,9 @@ def _fit_folds(candidate: Candidate, bench: Bench, numbers: Sequence[int]) -> _O
 
 def _join(outputs: _Outputs, bench: Bench, numbers: Sequence[int]) -> tuple[Link, Probabilities]:
     """Held-out probabilities of all rows, averaged over repeats; rows of other folds stay zero."""
-    link = fit_link(outputs, [bench.labels[bench.folds[number].held_out] for number in numbers], bench.n_classes)
+    link = fit_link(
+        outputs, [bench.labels[bench.folds[number].held_out] for number in numbers], bench.n_classes
+    )
     total = np.zeros((len(bench.labels), bench.n_classes))
     times = np.zeros(len(bench.labels))
     for (fitted, output), number in zip(outputs, numbers, strict=True):

@@ -1,7 +1,10 @@
-"""From trials to what is fitted in the end: the best single candidate, or a greedy ensemble where it is better.
+"""From trials to what is fitted in the end: an ensemble, or the best single candidate where that is clearly better.
 
-Greedy selection with replacement (Caruana et al., Ensemble selection from libraries of models, ICML 2004)
-on out-of-fold probabilities.
+The best of many candidates by macro-F1 owes part of its lead to luck, the more so the fewer rows there are; a
+mix of good ones does not. Half of the mix is greedy selection with replacement by log loss (Caruana et al.,
+Ensemble selection from libraries of models, ICML 2004), half an equal share for the candidates that rank best by
+log loss and score together. The best single candidate is taken only where it beats the mix in nearly all
+bootstrap resamples of the out-of-fold rows.
 """
 
 from collections import Counter
@@ -12,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from galeno.errors import LearningError
+from galeno.learning.decision import macro_f1
 from galeno.learning.fitting import Choice
 from galeno.learning.score import finish, log_loss, score_candidate
 from galeno.learning.trials import Trial
@@ -22,8 +26,14 @@ from galeno.records import Candidate, Labels, Probabilities
 from galeno.study import Study
 
 ROUNDS = 25
+"""Additions of the greedy selection."""
 POOL = 30
-"""Candidates that may enter an ensemble: the best by log loss."""
+"""Candidates that may enter it: the best by log loss."""
+FIRST = 5
+"""Candidates with an equal share."""
+RESAMPLES = 200
+CLEARLY = 0.95
+"""Share of resamples in which a single candidate must beat the mix to be taken instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,9 @@ def select(trials: Sequence[Trial], labels: Labels, study: Study) -> Selection:
     Raises:
         LearningError: no trial was judged.
     """
-    judged = [t for t in trials if t.probabilities is not None and t.candidate.family in study.learning.families]
+    judged = [
+        t for t in trials if t.probabilities is not None and t.candidate.family in study.learning.families
+    ]
     if not judged:
         raise LearningError(
             "no candidate of the study's families was judged",
@@ -89,20 +101,55 @@ def select(trials: Sequence[Trial], labels: Labels, study: Study) -> Selection:
             remedy="Raise learning.budget or allow more families",
         )
     best = max(judged, key=lambda trial: (trial.score or 0.0, -trial.number))
-    alone = Counter({best.number: 1})
-    options = [alone]
-    if study.learning.ensemble > 1 and len(judged) > 1:
-        options.append(_grow(judged, labels, study.learning.ensemble))
     by_number = {trial.number: trial for trial in judged}
-    scored = [(score_candidate(_mix(option, by_number), labels, study), option) for option in options]
-    figures, chosen = max(scored, key=lambda pair: pair[0]["score"])
-    calibration, decision = finish(_mix(chosen, by_number), labels, study)
-    total = sum(chosen.values())
+    weights = {best.number: 1.0}
+    if study.learning.ensemble > 1 and len(judged) > 1:
+        mixed = _weigh(judged, labels, study.learning.ensemble)
+        if not _clearly_better(best.judged, _mix(mixed, by_number), labels, study):
+            weights = mixed
+    probabilities = _mix(weights, by_number)
+    calibration, decision = finish(probabilities, labels, study)
     choices = tuple(
-        Choice(by_number[number].candidate, times / total, by_number[number].link)
-        for number, times in sorted(chosen.items())
+        Choice(by_number[number].candidate, weight, by_number[number].link)
+        for number, weight in sorted(weights.items())
     )
-    return Selection(choices, calibration, decision, figures, best.number)
+    return Selection(
+        choices, calibration, decision, score_candidate(probabilities, labels, study), best.number
+    )
+
+
+def _weigh(trials: Sequence[Trial], labels: Labels, most: int) -> dict[int, float]:
+    """Weights of at most so many members, summing to one."""
+    taken = _grow(trials, labels, most)
+    weights = {number: times / sum(taken.values()) for number, times in taken.items()}
+    for trial in _rank(trials)[:FIRST]:
+        weights[trial.number] = weights.get(trial.number, 0.0) + 1 / min(FIRST, len(trials))
+    heaviest = sorted(weights, key=lambda number: (-weights[number], number))[:most]
+    total = sum(weights[number] for number in heaviest)
+    return {number: round(weights[number] / total, 6) for number in heaviest}
+
+
+def _rank(trials: Sequence[Trial]) -> list[Trial]:
+    """Best first, by the sum of the ranks by score and by log loss."""
+    by_score = sorted(trials, key=lambda trial: (-(trial.score or 0.0), trial.number))
+    by_loss = sorted(trials, key=lambda trial: (trial.figures["log_loss"], trial.number))
+    places = Counter({trial.number: place for place, trial in enumerate(by_score)})
+    places.update({trial.number: place for place, trial in enumerate(by_loss)})
+    return sorted(trials, key=lambda trial: (places[trial.number], trial.number))
+
+
+def _clearly_better(single: Probabilities, mixed: Probabilities, labels: Labels, study: Study) -> bool:
+    """Whether the single candidate's macro-F1 is higher in nearly all resamples of the rows."""
+    answers = []
+    for probabilities in (single, mixed):
+        calibration, decision = finish(probabilities, labels, study)
+        answers.append(decision.answers(calibration.apply(probabilities)))
+    rng = np.random.default_rng(study.seed)
+    wins = 0
+    for _ in range(RESAMPLES):
+        rows = rng.integers(0, len(labels), len(labels))
+        wins += macro_f1(labels[rows], answers[0][rows]) > macro_f1(labels[rows], answers[1][rows])
+    return wins > CLEARLY * RESAMPLES
 
 
 def _grow(trials: Sequence[Trial], labels: Labels, most: int) -> Counter[int]:
@@ -124,7 +171,7 @@ def _grow(trials: Sequence[Trial], labels: Labels, most: int) -> Counter[int]:
     return best
 
 
-def _mix(taken: Mapping[int, int], trials: Mapping[int, Trial]) -> Probabilities:
-    parts = [trials[number].judged * times for number, times in sorted(taken.items())]
-    mixed: Probabilities = np.sum(parts, axis=0) / sum(taken.values())
+def _mix(weights: Mapping[int, float], trials: Mapping[int, Trial]) -> Probabilities:
+    parts = [trials[number].judged * weight for number, weight in sorted(weights.items())]
+    mixed: Probabilities = np.sum(parts, axis=0) / sum(weights.values())
     return mixed

@@ -76,12 +76,17 @@ class TrialFolder:
     def _read(self, number: int) -> Trial:
         stem = self._folder / f"{number:04d}"
         facts = read_json(stem.with_suffix(".json"))
-        array = stem.with_suffix(".npy")
+        # the array of an attempt that was killed may lie beside a trial that then was not judged
+        judged = facts["outcome"] == "judged"
         return Trial(
             **{
                 **facts,
                 "candidate": Candidate(**facts["candidate"]),
                 "link": Link.from_dict(facts["link"]),
-                "probabilities": np.load(array, allow_pickle=False).astype(np.float64) if array.is_file() else None,
+                "probabilities": self._read_array(stem.with_suffix(".npy")) if judged else None,
             }
         )
+
+    @staticmethod
+    def _read_array(path: Path) -> Probabilities:
+        return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)

@@ -70,7 +70,9 @@ def propose(study: Study, trials: Sequence[Trial], number: int, n_rows: int) -> 
 
 def _choose_family(families: Sequence[Family], trials: Sequence[Trial], number: int) -> Family:
     scores = {
-        family: max((t.score for t in trials if t.candidate.family == family and t.score is not None), default=-1.0)
+        family: max(
+            (t.score for t in trials if t.candidate.family == family and t.score is not None), default=-1.0
+        )
         for family in families
     }
     ranking = sorted(families, key=lambda family: -scores[family])
@@ -130,7 +132,10 @@ _SPACES: Mapping[Family, Mapping[str, BaseDistribution]] = {
         "min_child_samples": IntDistribution(1, 50, log=True),
         "reg_lambda": FloatDistribution(1e-3, 10.0, log=True),
     },
-    "svm": {"C": FloatDistribution(0.1, 100.0, log=True), "gamma": CategoricalDistribution(["scale", "auto"])},
+    "svm": {
+        "C": FloatDistribution(0.1, 100.0, log=True),
+        "gamma": CategoricalDistribution(["scale", "auto"]),
+    },
     "mlp": {
         "width": CategoricalDistribution([32, 64, 128]),
         "alpha": FloatDistribution(1e-3, 3.0, log=True),

@@ -31,7 +31,7 @@ class DecisionRule:
     def scores(self, probabilities: Probabilities) -> Probabilities:
         """What is ranked, shape (rows, classes)."""
         scores: Probabilities = probabilities * np.asarray(self.weights)
-        return scores
+        return scores - np.asarray(self.offsets) if self.offsets else scores
 
     def answers(self, probabilities: Probabilities) -> Labels:
         """The first condition of each row, shape (rows,)."""

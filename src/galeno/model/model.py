@@ -231,8 +231,11 @@ class Model:
 
 def _join_sets(inside: NDArray[np.bool_], classes: tuple[str, ...]) -> pl.Series:
     """The names of each row's set, joined; there are far fewer different sets than rows."""
-    packed, place = np.unique(np.packbits(inside, axis=1), axis=0, return_inverse=True)
-    sets = np.unpackbits(packed, axis=1, count=len(classes)).astype(bool)
+    packed = np.packbits(inside, axis=1)
+    whole = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), dtype=np.uint8)
+    whole[:, : packed.shape[1]] = packed
+    words, place = np.unique(whole.view(np.uint64), axis=0, return_inverse=True)
+    sets = np.unpackbits(words.view(np.uint8), axis=1, count=len(classes)).astype(bool)
     names = np.array(classes, dtype=object)
     joined = ["|".join(names[chosen]) for chosen in sets]
     return pl.Series("not_ruled_out", joined, dtype=pl.String).gather(place.reshape(-1))

@@ -55,13 +55,9 @@ class ModelParts:
 
     def __post_init__(self) -> None:
         k, d = self.ensemble.n_classes, self.ensemble.n_features
-        biases = {
-            k,
-            len(self.calibration.bias) or k,
-            len(self.calibration.curves) or k,
-            len(self.decision.weights),
-        }
-        if biases != {len(self.study.classes)} or d != len(self.assembler.names):
+        optional = (self.calibration.bias, self.calibration.curves, self.decision.offsets)
+        sizes = {k, len(self.decision.weights), *(len(values) for values in optional if values)}
+        if sizes != {len(self.study.classes)} or d != len(self.assembler.names):
             raise PackageError(
                 "the parts of the model do not fit together", where=self.study.name, remedy=_REMEDY
             )

@@ -81,7 +81,11 @@ class StepContext:
         sides = pl.read_parquet(self.made("split") / "sides.parquet")
         frame = self.records()
         if not frame[KEY].equals(sides[KEY]):
-            raise RunError("the lake no longer holds the rows that were split", where=self.run.name, remedy="Run with --fresh")
+            raise RunError(
+                "the lake no longer holds the rows that were split",
+                where=self.run.name,
+                remedy="Run with --fresh",
+            )
         chosen = sides["part"].is_in(list(parts))
         frame = frame.filter(chosen)
         return Rows(

@@ -29,7 +29,9 @@ def draft_file(source: str, target: str, output: Path, *, force: bool = False) -
     if not name:
         raise StudyError("the file's stem names the study and needs a letter or digit", where=str(output))
     if output.exists() and not force:
-        raise OutputError("this file is there already", where=str(output), remedy="Use --force to overwrite it")
+        raise OutputError(
+            "this file is there already", where=str(output), remedy="Use --force to overwrite it"
+        )
     bundled = re.match(r"^(sklearn|cohort):", source)
     place = source if bundled else str(Path(source).resolve())
     study = draft_study(read_source(place), name=name, source=place, target=target)

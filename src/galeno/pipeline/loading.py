@@ -34,7 +34,9 @@ def load(model: str | Path, *, home: str | Path | None = None, threads: int | No
     name = str(model)
     if "@" not in name:
         raise PackageError(
-            "no package folder here", where=name, remedy="Name a package folder, or STUDY@champion for a registered model"
+            "no package folder here",
+            where=name,
+            remedy="Name a package folder, or STUDY@champion for a registered model",
         )
     study, _, wanted = name.partition("@")
     entry = open_registry(Path(home) if home else settings.home).get(study, wanted)

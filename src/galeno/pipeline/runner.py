@@ -78,6 +78,7 @@ def run_study(
     """
     watcher = reporter or Silent()
     watcher.step("records")
+    home = home.resolve()
     folder = _open_or_create(study, Home(home).create(), fresh=fresh)
     with folder.hold():
         for name in STEPS:
@@ -96,7 +97,7 @@ def run_step(
     """
     if name not in STEPS:
         raise RunError(f"no step {name!r}", remedy=f"The steps are: {', '.join(STEPS)}")
-    folder = RunFolder.open(Home(home).runs, run)
+    folder = RunFolder.open(Home(home.resolve()).runs, run)
     names = list(STEPS)
     for earlier in names[: names.index(name)]:
         if folder.result(earlier) is None:
@@ -106,7 +107,7 @@ def run_step(
                 remedy=f"Run: galeno step {earlier} --run {run}",
             )
     with folder.hold():
-        return _advance(folder, name, home, reporter or Silent(), threads)
+        return _advance(folder, name, home.resolve(), reporter or Silent(), threads)
 
 
 def _advance(folder: RunFolder, name: str, home: Path, reporter: Reporter, threads: int) -> dict[str, Any]:
@@ -140,7 +141,9 @@ def _open_or_create(study: Study, home: Home, *, fresh: bool) -> RunFolder:
     name = f"{study.name}-{key[:12]}"
     if fresh:
         name = f"{name}-{datetime.now(UTC):%Y%m%d%H%M%S%f}"
-    return RunFolder.create(home.runs, name, {**facts, "created": datetime.now(UTC).isoformat(timespec="seconds")})
+    return RunFolder.create(
+        home.runs, name, {**facts, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    )
 
 
 def _result(folder: RunFolder) -> RunResult:

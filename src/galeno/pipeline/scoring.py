@@ -22,6 +22,7 @@ from galeno.storage.writer import open_writer
 BATCH = 50_000
 """Rows held in memory at a time."""
 
+
 def predict_file(model: Model, source: Path, output: Path, *, reporter: Reporter | None = None) -> int:
     """Diagnose every record of a file.
 
@@ -136,4 +137,6 @@ def _patients(model: Model, raw: pl.DataFrame, numbers: NDArray[np.int64]) -> ND
     if name is None or name not in raw.columns:
         return np.array(own, dtype=np.str_)
     ids = raw[name].cast(pl.String).to_list()
-    return np.array([f"id {known}" if known else row for known, row in zip(ids, own, strict=True)], dtype=np.str_)
+    return np.array(
+        [f"id {known}" if known else row for known, row in zip(ids, own, strict=True)], dtype=np.str_
+    )

@@ -48,7 +48,9 @@ def ingest(context: StepContext) -> dict[str, Any]:
         )
     batch = digest_frame(frame)
     table = f"{study.name}/{contract.digest[:16]}"
-    version = Lake(context.home.lake).append(table, admission.good.with_columns(pl.lit(batch).alias(BATCH)), batch)
+    version = Lake(context.home.lake).append(
+        table, admission.good.with_columns(pl.lit(batch).alias(BATCH)), batch
+    )
     return {"table": table, "version": version, "batches": [batch], "report": admission.report.to_dict()}
 
 
@@ -57,7 +59,9 @@ def divide(context: StepContext) -> dict[str, Any]:
     frame = context.records()
     sides = split(frame, context.study)
     place = context.place("split")
-    pl.DataFrame({KEY: frame[KEY], "part": sides.parts, "fold": sides.folds}).write_parquet(place / "sides.parquet")
+    pl.DataFrame({KEY: frame[KEY], "part": sides.parts, "fold": sides.folds}).write_parquet(
+        place / "sides.parquet"
+    )
     return {"evidence": dict(sides.evidence)}
 
 
@@ -145,7 +149,9 @@ def register(context: StepContext) -> dict[str, Any]:
     if not target.exists():
         copy_folder(Path(packaged["package"]), target)
     registry = open_registry(context.home.root)
-    metrics = {key: value for key, value in context.result("evaluate")["test"].items() if isinstance(value, float)}
+    metrics = {
+        key: value for key, value in context.result("evaluate")["test"].items() if isinstance(value, float)
+    }
     entry = registry.register(context.study.name, str(target), sha256, context.run.name, metrics)
     champion = registry.champion(context.study.name)
     if champion is None:

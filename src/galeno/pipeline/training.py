@@ -44,7 +44,9 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
         ModelParts(
             study=study,
             assembler=ensemble.assembler,
-            ensemble=Ensemble(members, len(study.classes), len(ensemble.assembler.names), threads=context.threads),
+            ensemble=Ensemble(
+                members, len(study.classes), len(ensemble.assembler.names), threads=context.threads
+            ),
             calibration=selection.calibration,
             decision=selection.decision,
             conformal=conformal,
@@ -58,7 +60,8 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
         "conformal": conformal.to_dict(),
         "features": len(ensemble.assembler.names),
         "missing": {
-            name: teaching.frame[name].null_count() / max(teaching.frame.height, 1) for name in study.features_columns
+            name: teaching.frame[name].null_count() / max(teaching.frame.height, 1)
+            for name in study.features_columns
         },
     }
 

@@ -33,7 +33,9 @@ class RunFolder:
         """
         folder = cls(runs / name)
         if Path(name).name != name or not folder._facts.is_file():
-            raise RunError(f"no run {name!r}", where=str(runs), remedy="galeno run prints the name of its run")
+            raise RunError(
+                f"no run {name!r}", where=str(runs), remedy="galeno run prints the name of its run"
+            )
         return folder
 
     @classmethod
@@ -93,7 +95,9 @@ class RunFolder:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunError(
-                    "another process is working on this run", where=str(self.root), remedy="Wait for it to end"
+                    "another process is working on this run",
+                    where=str(self.root),
+                    remedy="Wait for it to end",
                 ) from None
             yield
         finally:

@@ -24,10 +24,18 @@ def open_writer(path: Path) -> Iterator[Write]:
         OutputError: the ending is not known, or the folder is not there.
     """
     name = path.name.lower()
-    openers = {".csv": _csv, ".csv.gz": _csv_gz, ".parquet": _parquet, ".jsonl": _json_lines, ".ndjson": _json_lines}
+    openers = {
+        ".csv": _csv,
+        ".csv.gz": _csv_gz,
+        ".parquet": _parquet,
+        ".jsonl": _json_lines,
+        ".ndjson": _json_lines,
+    }
     ending = next((ending for ending in openers if name.endswith(ending)), None)
     if ending is None:
-        raise OutputError("the ending is not known", where=str(path), remedy=f"Use one of: {', '.join(openers)}")
+        raise OutputError(
+            "the ending is not known", where=str(path), remedy=f"Use one of: {', '.join(openers)}"
+        )
     if not path.parent.is_dir():
         raise OutputError("no such folder", where=str(path.parent), remedy="Make it first")
     with replacing(path) as temporary, ExitStack() as stack:

@@ -1,0 +1,178 @@
+"""The report: one offline file, everything escaped, honest about what was not measured."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from galeno.evaluation.gate import decide
+from galeno.evaluation.report import CandidateLine, render_report
+from galeno.records import Candidate, GateReport
+from galeno.study import Study
+
+VOID = {"meta", "link", "br", "img", "hr"}
+
+
+class Reader(HTMLParser):
+    """Collects ids and outside references, and checks that tags close in order."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.ids, self.links, self.tags, self.outside, self.styles = [], [], [], [], [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value)
+            if name == "style" or name.startswith("on"):
+                self.styles.append((tag, name))
+            if name == "href" and value.startswith("#"):
+                self.links.append(value[1:])
+            elif name in ("src", "href", "data", "action") and not value.startswith("data:"):
+                self.outside.append(value)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def page(content):
+    return render_report(content)
+
+
+def test_one_file_without_script_style_attribute_or_outside_resource(page):
+    found = Reader(page)
+    assert found.open == []
+    assert "script" not in found.tags
+    assert found.styles == []
+    assert found.outside == []
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_the_policy_allows_the_one_style_block_and_nothing_else(page):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:")
+    assert page.count("<style") == 1
+
+
+def test_every_link_leads_to_a_section_and_ids_are_unique(page):
+    found = Reader(page)
+    assert set(found.links) <= set(found.ids)
+    assert len(set(found.ids)) == len(found.ids)
+    assert len(found.links) == 13
+
+
+def test_it_says_what_the_issue_asks_for(page):
+    for text in (
+        "Simulated records", "Refused by the gate", "Terminal · Recall (failed)", "too few patients to tell",
+        "Most frequent condition", "Plain logistic regression", "Best single candidate", "This model",
+        "Not measurable: no test patient has Orphan", "Confusion matrix", "Calibration error", "Greatest gap",
+        "missing_target", "No patient of Orphan in test", "xgboost+weights", "stopped: out of time",
+        "Lake version",
+        "scikit-learn", "champion: ", "C-reactive protein", "9f2c4be1" * 8,
+    ):  # fmt: skip
+        assert text in page, text
+    assert page.count("<svg") == page.count("</svg>") == 9
+
+
+def test_intervals_stand_beside_figures(content, page):
+    low, high = content.evaluation.interval("macro_f1")
+    assert f"{low:.3f}–{high:.3f}" in page
+
+
+def test_spanish_has_its_words_and_decimal_comma(make_content):
+    page = render_report(make_content("es"))
+    assert '<html lang="es">' in page
+    for text in (
+        "Registros simulados",
+        "Rechazado por la puerta",
+        "Sensibilidad",
+        "Enfermedad crónica",
+        "0,7",
+    ):
+        assert text in page
+    for text in ("Recall", "Refused", "Patients", "None"):
+        assert text not in page
+
+
+def test_real_records_carry_no_banner(make_content, make_study):
+    study = make_study(simulated=False)
+    assert "Simulated" not in render_report(make_content(study=study))
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_hostile_texts_are_only_texts(language, make_content, make_study):
+    nasty = '<script>alert("x")</script>'
+    study = make_study(language).model_dump()
+    study |= {"title": nasty, "question": nasty}
+    study["classes"][0]["label"] = {"es": nasty, "en": nasty}
+    study["columns"]["age"]["label"] = {"es": nasty, "en": nasty}
+    study = Study.model_validate(study)
+    lines = [CandidateLine(Candidate(nasty, "none", {nasty: nasty}), {"macro_f1": 0.5}, note=nasty)]
+    page = render_report(
+        make_content(language, study, source=nasty, run=nasty, candidates=lines, libraries={nasty: nasty})
+    )
+    assert "<script" not in page
+    assert Reader(page).open == []
+
+
+def test_a_report_of_little_is_whole(content, make_content, make_study, make_evaluation):
+    study = make_study(evaluation={"groups": [], "bootstrap": 0})
+    bare = make_content(
+        study=study,
+        evaluation=make_evaluation(study, n=30, bootstrap=0),
+        gate=GateReport(True, ()),
+        validation=None,
+        candidates=(),
+        contenders=(),
+        conformal={},
+        decision_weights={},
+        importance={},
+        libraries={},
+        parity=None,
+    )
+    page = render_report(bare)
+    assert Reader(page).open == []
+    assert "No validation report was kept" in page
+    assert "patients judge this model" in page
+    assert "No confidence intervals" in page
+
+
+def test_a_passed_gate_says_so(content, make_content, make_study):
+    study = make_study(gate={"accuracy": 0.5})
+    passed = decide(study.gate, content.evaluation, None)
+    page = render_report(make_content(study=study, gate=passed))
+    assert "Passed the gate" in page
+    assert "lets this model through (1)" in page
+    lenient = make_study(gate={"per_class": {"huerfana": {"recall": 0.3}}, "too_few": "allow"})
+    unsure = decide(lenient.gate, content.evaluation, None)
+    assert unsure.passed
+    assert "could not be told for want of patients" in render_report(make_content(study=lenient, gate=unsure))
+
+
+def test_no_test_row_still_makes_a_report(make_content, make_study, make_evaluation):
+    study = make_study()
+    empty = make_evaluation(study, n=0, bootstrap=20)
+    page = render_report(make_content(study=study, evaluation=empty, gate=decide(study.gate, empty, None)))
+    assert Reader(page).open == []
+    assert "nan" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+
+
+def test_every_class_is_named_even_without_a_patient(page):
+    for name in ("Not ill", "Mild disease", "Acute disease", "Chronic disease", "Terminal", "Orphan"):
+        assert name in page
