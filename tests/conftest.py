@@ -1,9 +1,18 @@
 """Fixtures that all tests share."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from clinic import clinic_study
+
+from galeno.study import Study
+
+if TYPE_CHECKING:
+    from galeno.pipeline.runner import RunResult
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -21,3 +30,39 @@ def real_data() -> Path:
     if not (folder / "thyroid").is_dir():
         pytest.skip(f"real records are not at {folder}; set GALENO_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Makes empty homes, each with a registry that is set up already: MLflow takes seconds for that."""
+    from galeno.pipeline.loading import open_registry
+
+    template = tmp_path_factory.mktemp("template")
+    open_registry(template).versions()
+
+    def make() -> Path:
+        home = tmp_path_factory.mktemp("home")
+        shutil.copy(template / "registry.db", home)
+        return home
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The study of the small clinic."""
+    return clinic_study(tmp_path_factory.mktemp("clinic"))
+
+
+@pytest.fixture(scope="session")
+def clinic_home(make_home: Callable[[], Path]) -> Path:
+    """The home in which the clinic's run was done; leave it as it is."""
+    return make_home()
+
+
+@pytest.fixture(scope="session")
+def done(clinic: Study, clinic_home: Path) -> "RunResult":
+    """The clinic's run, done; its package is champion."""
+    from galeno.pipeline.runner import run_study
+
+    return run_study(clinic, clinic_home, threads=2)

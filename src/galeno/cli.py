@@ -60,7 +60,7 @@ def demo(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Take the built-in simulated cohort all the way to a registered model."""
+    """Run the built-in simulated study, up to a registered model."""
     from galeno.pipeline.example import example_study
     from galeno.pipeline.runner import run_study
 
@@ -71,7 +71,8 @@ def demo(
         result = run_study(example_study("severity"), place, reporter=reporter, threads=_settings().threads)
     _print_run(result, as_json=as_json)
     if not as_json:
-        typer.echo(f"\nAsk it:      galeno evaluate severity@champion --home {place} --input YOUR.csv")
+        ask = f"galeno predict severity@champion --home {place} --input YOUR.csv --output ANSWERS.csv"
+        typer.echo(f"\nAsk it:      {ask}")
 
 
 @app.command()
@@ -101,16 +102,25 @@ def run(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over instead of going on with an earlier, equal run.")
     ] = False,
+    prepare: Annotated[
+        bool,
+        typer.Option("--prepare", help="Only make the run and print its name; galeno step does the steps."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a study: records, split, learning, evaluation, gate, package, registry.
+    """Take a study's records to a registered model.
 
-    A run that was killed goes on where it stopped. Exit code 3: refused by the gate.
+    Records, split, learning, evaluation, gate, package, registry. A run that was killed goes on where it
+    stopped. Exit code 3: refused by the gate.
     """
-    from galeno.pipeline.runner import run_study
+    from galeno.pipeline.runner import prepare_run, run_study
     from galeno.study_file import load_study
 
     declared = load_study(study, overrides or [])
+    if prepare:
+        name = prepare_run(declared, _home(home), fresh=fresh)
+        typer.echo(json.dumps({"run": name}) if as_json else name)
+        return
     with _progress() as reporter:
         result = run_study(
             declared, _home(home), reporter=reporter, threads=threads or _settings().threads, fresh=fresh
@@ -129,7 +139,10 @@ def step(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Run one step of a run alone, for orchestrators. A finished step is not run again."""
+    """Do one step of a run alone, for orchestrators.
+
+    The run comes from galeno run --prepare. A step that is done is not done again.
+    """
     from galeno.pipeline.runner import run_step
 
     with _progress() as reporter:
@@ -143,11 +156,16 @@ def step(
 def predict(
     model: ModelName,
     input_file: InputFile,
-    output: Annotated[Path, typer.Option("--output", "-o", help="CSV(.gz), Parquet or JSON lines.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="CSV(.gz), Parquet or JSON lines(.gz), by its ending.")
+    ],
     home: Home = None,
     threads: Threads = None,
 ) -> None:
-    """Diagnose every record of a file, in batches; no record is dropped."""
+    """Diagnose every record of a file.
+
+    In batches of bounded memory; no record is dropped.
+    """
     from galeno.pipeline.loading import load
     from galeno.pipeline.scoring import predict_file
 
@@ -204,7 +222,7 @@ def version() -> None:
 
 @models.command("list")
 def list_models(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Only this study.")] = None,
+    study: Annotated[str | None, typer.Argument(metavar="STUDY", help="Only this study.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -255,7 +273,7 @@ def show_model(
 def promote(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study, or STUDY@VERSION.")],
     version_number: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="The version that shall answer.")
+        str | None, typer.Argument(metavar="VERSION", help="The version that shall answer.")
     ] = None,
     home: Home = None,
 ) -> None:
@@ -288,6 +306,12 @@ def main() -> None:
         # the reader (head, less) went away; keep Python from complaining when it closes the stream
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # of the file system, such as a full disk: the path is no value of a record
+        where = f"{error.filename}: " if error.filename else ""
+        what = f"the system refused to read or write ({error.strerror or type(error).__name__})"
+        typer.echo(f"Error: {where}{what}. Check disk and permissions", err=True)
+        sys.exit(2)
     except Exception as error:
         if os.environ.get("GALENO_DEBUG"):
             raise
@@ -332,7 +356,7 @@ def _print_run(result: "RunResult", *, as_json: bool) -> None:
         for key in ("accuracy", "balanced_accuracy", "macro_f1"):
             typer.echo(f"{key + ':':<20} {_number(result.metrics.get(key))}")
         for line in result.gate_lines:
-            typer.echo(line)
+            typer.echo(f"Gate:        {line}")
     if not result.gate["passed"]:
         raise GateRefusedError(
             f"the gate refused the challenger ({'; '.join(result.refusals)}); nothing was registered",
@@ -342,12 +366,15 @@ def _print_run(result: "RunResult", *, as_json: bool) -> None:
 
 
 def _print_figures(figures: dict[str, Any]) -> None:
-    main_figures = [key for key, value in figures.items() if isinstance(value, int | float | None)]
+    shown = [key for key in figures if key not in ("resamples", "confidence")]
+    main_figures = [key for key in shown if isinstance(figures[key], int | float | None)]
     _print_table(["figure", "value"], [[key, _number(figures[key])] for key in main_figures])
     typer.echo("")
     keys = ["n", "precision", "recall", "f1", "average_precision", "auc"]
     rows = [[name, *(_number(row.get(key)) for key in keys)] for name, row in figures["per_class"].items()]
     _print_table(["class", *keys], rows)
+    for label, count in figures["unknown"].items():
+        typer.echo(f"{count} rows are labelled {label!r}, which is no class of the package: misses", err=True)
 
 
 def _print_table(head: list[str], rows: list[list[str]]) -> None:

@@ -32,6 +32,9 @@ class Reporter(Protocol):
     def rows(self, done: int) -> None:
         """So many rows of a file are done."""
 
+    def note(self, text: str) -> None:
+        """Something that the watcher should know, one sentence."""
+
 
 class Silent:
     """Nobody watches."""
@@ -43,4 +46,7 @@ class Silent:
         """Say nothing."""
 
     def rows(self, done: int) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
         """Say nothing."""

@@ -31,7 +31,7 @@ class Settings:
         """
         env = os.environ if environment is None else environment
         threads = env.get("GALENO_THREADS") or str(min(os.cpu_count() or 1, 8))
-        if not threads.isdigit() or int(threads) < 1:
+        if not threads.isdecimal() or int(threads) < 1:
             raise SettingError(
                 "GALENO_THREADS is not a whole number above 0",
                 where="environment",

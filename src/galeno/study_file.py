@@ -50,6 +50,10 @@ def load_study(path: Path, overrides: Iterable[str] = ()) -> Study:
             where=str(path),
             remedy="Draft one with: galeno init --from TABLE --target COLUMN",
         ) from None
+    except IsADirectoryError:
+        raise StudyError(
+            "is a folder, not a study file", where=str(path), remedy="Name the file, such as study.yaml"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"cannot be read as text ({type(error).__name__})", where=str(path)) from None
     data, lines = _parse(text, str(path))
@@ -79,8 +83,11 @@ def validate_study(data: Mapping[str, Any], sources: Mapping[_Path, str], name: 
 
 
 def dump_study(study: Study) -> str:
-    """The study as YAML that `load_study` reads back, defaults left out."""
+    """The study as YAML that `load_study` reads back; defaults are left out, units to fill in are not."""
     data = study.model_dump(mode="json", exclude_defaults=True)
+    for column in data["columns"].values():
+        if column["type"] == "number":
+            column.setdefault("unit", "")
     head = (
         f"# yaml-language-server: $schema={SCHEMA_ID}\n"
         "# Every key: docs/study.md; the schema for editors: galeno schema\n"
@@ -172,6 +179,8 @@ def _describe(detail: ErrorDetails, sources: Mapping[_Path, str], name: str) -> 
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message = "unknown key" + _suggest(location)
+    elif location[:1] == ("gate",) and detail["type"] == "model_type":
+        message = "a threshold is a number, or {min: NUMBER, max: NUMBER}"
     elif detail["type"] == "missing":
         message = "required key is missing"
     return f"{where}: {key}: {message}" if key else f"{where}: {message}"

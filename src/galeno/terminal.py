@@ -40,6 +40,10 @@ class TerminalReporter:
             self._task = self._progress.add_task("records", total=None, detail="")
         self._progress.update(self._task, detail=f"{done:,}")
 
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text, highlight=False, markup=False)
+
     def _log(self, line: str) -> None:
         if not self._console.is_terminal:
             self._console.print(line, highlight=False, markup=False)

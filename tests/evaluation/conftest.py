@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from galeno.evaluation.gate import decide
+from galeno.evaluation.importance import Importance
 from galeno.evaluation.judge import judge
 from galeno.evaluation.report import CandidateLine, Contender, ReportContent
 from galeno.records import Candidate, ValidationReport, Violation
@@ -163,21 +164,24 @@ def build_content(language="en", study=None, **changes):
                     Violation("range", "age", 41, (3, 77, 190), "blank"),
                     Violation("range", "crp", 12, (5, 9, 14), "convert"),
                     Violation("missing_target", "severity", 120, (8, 21), "quarantine"),
+                    Violation("missing_code", "crp", 1540, (1, 2), "blank"),
+                    Violation("missing_code", "sex", 9, (4,), "blank"),
                 ),
             ),
             "candidates": make_candidates(),
             "contenders": [
                 Contender("majority", cv={"macro_f1": 0.1}, test=build_evaluation(study, skill=0.0)),
                 Contender("logistic", cv={"macro_f1": 0.61}, test=weak),
-                Contender(
-                    "single", "xgboost+weights", {"macro_f1": 0.84}, build_evaluation(study, skill=2.1)
-                ),
+                Contender("single", "xgboost+weights", {"macro_f1": 0.84}),
                 Contender("model", cv={"macro_f1": 0.85}, test=evaluation),
             ],
             "calibration": "temperature",
             "conformal": {"coverage": 0.9, "method": "lac", "threshold": 0.853},
             "decision_weights": {name: 1.0 + 0.3 * (name == "terminal") for name in NAMES},
-            "importance": {"crp": 3.2, "age": 2.1, "note": 1.5, "fever": 0.9, "sex": 0.1},
+            "decision_offsets": {name: 0.25 * (name == "terminal") for name in NAMES},
+            "importance": Importance(
+                {"age": 0.21, "sex": -0.004, "crp": 0.32, "fever": 0.09, "note": 0.15}, 600, 0.51
+            ),
             "missing": {"age": 0.01, "crp": 0.23},
             "parity": 3.2e-7,
             "libraries": {"python": "3.11.7", "scikit-learn": "1.9.1", "xgboost": "3.2.0"},

@@ -19,7 +19,7 @@ def test_every_required_part_is_there(content):
     titles = re.findall(r"^## (.*)$", card, re.MULTILINE)
     assert titles == [
         "Question", "Intended use", "Owner", "Population", "Outcome", "Predictors", "Missing data",
-        "How it was learned", "Performance", "Calibration", "Subgroups", "Gate", "Limits",
+        "How it was learned", "Performance", "Calibration", "Subgroups", "Quality gate", "Limits",
     ]  # fmt: skip
     assert "**Simulated records." in card
     assert card.endswith("\n")
@@ -30,7 +30,7 @@ def test_what_nobody_stated_is_not_stated(content):
     card = render_card(content)
     assert section(card, "Intended use") == "not stated"
     assert "Dates of the data: not stated" in section(card, "Population")
-    assert "| C-reactive protein | number | not stated |" in section(card, "Predictors")
+    assert "| C-reactive protein (crp) | number | not stated |" in section(card, "Predictors")
     assert "How the condition was confirmed: not stated" in section(card, "Outcome")
 
 
@@ -99,3 +99,17 @@ def test_a_card_of_little_is_whole(make_content, make_study, make_evaluation):
     assert "–" in render_card(
         make_content(study=study, evaluation=empty, gate=decide(study.gate, empty, None))
     )
+
+
+def test_it_says_how_far_the_sets_can_be_trusted(content):
+    text = section(render_card(content), "Calibration")
+    assert "by temperature scaling" in text
+    assert "an aim and no guarantee. On the test part" in text
+
+
+def test_importance_and_faults_are_told_with_column_names(content):
+    card = render_card(content)
+    assert "C-reactive protein 0.320; Age 0.210; note 0.150" in section(card, "Predictors")
+    missing = section(card, "Missing data")
+    assert "| outside the range (range) | Age | 41 | value blanked |" in missing
+    assert "Codes read as missing: 1,549 values in 2 columns." in missing

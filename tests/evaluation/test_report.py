@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from galeno.evaluation.gate import decide
+from galeno.evaluation.importance import Importance
 from galeno.evaluation.report import CandidateLine, render_report
 from galeno.records import Candidate, GateReport
 from galeno.study import Study
@@ -83,7 +84,8 @@ def test_it_says_what_the_issue_asks_for(page):
         "Most frequent condition", "Plain logistic regression", "Best single candidate", "This model",
         "Not measurable: no test patient has Orphan", "Confusion matrix", "Calibration error", "Greatest gap",
         "missing_target", "No patient of Orphan in test", "xgboost+weights", "stopped: out of time",
-        "Lake version",
+        "Lake version", "outside the range", "1,549 values in 2 columns", "only cross-validated",
+        "an aim and no guarantee", "need not be the most probable", "Terminal 1.300; 0.250",
         "scikit-learn", "champion: ", "C-reactive protein", "9f2c4be1" * 8,
     ):  # fmt: skip
         assert text in page, text
@@ -100,7 +102,7 @@ def test_spanish_has_its_words_and_decimal_comma(make_content):
     assert '<html lang="es">' in page
     for text in (
         "Registros simulados",
-        "Rechazado por la puerta",
+        "Rechazado por el control de calidad",
         "Sensibilidad",
         "Enfermedad crónica",
         "0,7",
@@ -142,7 +144,7 @@ def test_a_report_of_little_is_whole(content, make_content, make_study, make_eva
         contenders=(),
         conformal={},
         decision_weights={},
-        importance={},
+        importance=None,
         libraries={},
         parity=None,
     )
@@ -158,7 +160,7 @@ def test_a_passed_gate_says_so(content, make_content, make_study):
     passed = decide(study.gate, content.evaluation, None)
     page = render_report(make_content(study=study, gate=passed))
     assert "Passed the gate" in page
-    assert "lets this model through (1)" in page
+    assert "Requirements of the study: 1, all met" in page
     lenient = make_study(gate={"per_class": {"huerfana": {"recall": 0.3}}, "too_few": "allow"})
     unsure = decide(lenient.gate, content.evaluation, None)
     assert unsure.passed
@@ -176,3 +178,26 @@ def test_no_test_row_still_makes_a_report(make_content, make_study, make_evaluat
 def test_every_class_is_named_even_without_a_patient(page):
     for name in ("Not ill", "Mild disease", "Acute disease", "Chronic disease", "Terminal", "Orphan"):
         assert name in page
+
+
+def test_a_refusal_is_told_before_anything_else(page):
+    assert page.index("Refused by the gate") < page.index("<nav")
+    assert page.index('id="gate"') < page.index('id="key_figures"')
+
+
+def test_the_importance_of_columns_is_told_with_what_it_is_not(page, content, make_content):
+    told = page[page.index('id="importance"') :]
+    assert told.index("C-reactive protein") < told.index(">Age<") < told.index(">note<")
+    assert "600 validation" in told
+    assert "no proof of a cause" in told
+    wide = make_content(importance=Importance({}, skipped="many_columns"))
+    assert "Not measured: 5 columns would take longer" in render_report(wide)
+    few = make_content("es", importance=Importance({}, skipped="few_rows"))
+    assert "tiene menos de 40 filas" in render_report(few)
+
+
+def test_the_plain_rule_is_told_as_such(make_content):
+    even = dict.fromkeys(("no_enfermo", "leve", "aguda", "cronica", "terminal", "huerfana"), 1.0)
+    page = render_report(make_content(decision_weights=even, decision_offsets={}))
+    assert "The most probable condition is named first." in page
+    assert "need not be the most probable" not in page

@@ -3,13 +3,16 @@
 import re
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import pytest
 
 import galeno.evaluation as room
 from galeno.evaluation.metrics import CONFORMAL, MAIN, PER_CLASS
 from galeno.evaluation.words import read_words, speaker
+from galeno.ingest.columns import FAULTS
 from galeno.records import Violation
+from galeno.study import Column, Learning, Rules
 
 FOLDER = Path(room.__file__).parent
 
@@ -44,6 +47,10 @@ def test_every_word_is_used():
     made |= {f"outcome_{outcome}" for outcome in ("passed", "failed", "too_few")}
     made |= {f"behaviour_{name}" for name in ("refuse", "quarantine", "blank", "convert", "keep")}
     made |= {f"by_{by}_word" for by in ("patient", "time", "site")}
+    # a convert fault is reported as the range that was left
+    made |= {f"rule_{check}" for check in {*Rules.model_fields, *FAULTS} - {"", "convert"}}
+    made |= {f"type_{name}" for name in get_args(Column.model_fields["type"].annotation)}
+    made |= {f"calibration_{kind}" for kind in get_args(Learning.model_fields["calibration"].annotation)}
     made |= {f"{figure}_by_class" for figure in ("recall", "f1")}
     made |= {"train", "validation", "test"}
     words = set(read_words("en"))

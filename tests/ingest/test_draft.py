@@ -128,3 +128,15 @@ def test_hospital_stays(real_data: Path) -> None:
     assert study.evaluation.groups == ("race", "gender", "age")
     assert study.columns["discharge_disposition_id"].type == "category"
     assert study.columns["diag_1"].options == ()
+
+
+@pytest.mark.parametrize(("patients", "train", "folds"), [(120, 0.8, 10), (499, 0.8, 10), (500, 0.7, 5)])
+def test_few_patients_teach_more(patients: int, train: float, folds: int) -> None:
+    frame = pl.DataFrame(
+        {
+            "age": [str(20 + i % 60) for i in range(patients)],
+            "condition": ["ill", "well"] * (patients // 2) + ["ill"] * (patients % 2),
+        }
+    )
+    study = draft_study(frame, name="few", source="few.csv", target="condition")
+    assert (study.split.train, study.split.folds) == (train, folds)

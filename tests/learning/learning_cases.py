@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
-from galeno.learning.candidates import FittedCandidate, fit_candidate
+from galeno.learning.candidates import FittedCandidate, fit_candidate, quietly
 from galeno.learning.folds import Fold, prepare_folds
 from galeno.learning.score import score_candidate
 from galeno.learning.search import search
@@ -49,7 +49,9 @@ def make_study(
     )
 
 
-def draw_records(rows: int, *, classes: int = 3, seed: int = 0, noise: float = 1.0) -> tuple[pl.DataFrame, Labels]:
+def draw_records(
+    rows: int, *, classes: int = 3, seed: int = 0, noise: float = 1.0
+) -> tuple[pl.DataFrame, Labels]:
     """Typed records whose class shows in `x0` and, less, in the others; classes of unlike size."""
     rng = np.random.default_rng(seed)
     shares = 0.5 ** np.arange(classes)
@@ -84,9 +86,7 @@ def learn(study: Study, rows: int, folder: Path, *, threads: int = 1, reporter: 
     """A search on so many drawn records, in three folds."""
     folder.mkdir(exist_ok=True)
     frame, labels = draw_records(rows, classes=len(study.classes))
-    return search(
-        study, frame, labels, [deal(rows)], folder, threads=threads, reporter=reporter or Silent()
-    )
+    return search(study, frame, labels, [deal(rows)], folder, threads=threads, reporter=reporter or Silent())
 
 
 def fold_up(study: Study, frame: pl.DataFrame, labels: Labels, folder: Path) -> list[Fold]:
@@ -94,10 +94,13 @@ def fold_up(study: Study, frame: pl.DataFrame, labels: Labels, folder: Path) -> 
     return prepare_folds(study, frame, labels, [deal(len(labels))], folder, threads=1)
 
 
-def fit_quickly(family: str, matrix: FloatMatrix, labels: Labels, n_classes: int, balance: str = "none") -> FittedCandidate:
+def fit_quickly(
+    family: str, matrix: FloatMatrix, labels: Labels, n_classes: int, balance: str = "none"
+) -> FittedCandidate:
     """A family with parameters that make it quick."""
     candidate = Candidate(family, balance, QUICK[family], "all")
-    return fit_candidate(candidate, matrix, labels, n_classes=n_classes, seed=3)
+    with quietly():
+        return fit_candidate(candidate, matrix, labels, n_classes=n_classes, seed=3)
 
 
 @st.composite
@@ -116,7 +119,13 @@ def judged_rows(draw: st.DrawFn, most_classes: int = 5) -> tuple[Probabilities, 
 
 
 def make_trial(
-    number: int, probabilities: Probabilities, labels: Labels, study: Study, family: str = "tree", balance: str = "none"
+    number: int,
+    probabilities: Probabilities,
+    labels: Labels,
+    study: Study,
+    *,
+    family: str = "tree",
+    balance: str = "none",
 ) -> Trial:
     """A trial as the search would have judged it; probabilities are kept as they will be read from a file."""
     kept = probabilities.astype(np.float32).astype(np.float64)

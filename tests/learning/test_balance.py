@@ -43,7 +43,9 @@ def test_these_leave_the_rows_as_they_are(balance: str) -> None:
 
 @given(sizes_of_classes, st.integers(0, 100))
 @settings(max_examples=25, deadline=None)
-def test_smote_brings_up_what_has_neighbours_and_leaves_tiny_classes_alone(sizes: list[int], seed: int) -> None:
+def test_smote_brings_up_what_has_neighbours_and_leaves_tiny_classes_alone(
+    sizes: list[int], seed: int
+) -> None:
     matrix, labels = draw(sizes, seed)
     before = matrix.copy()
     rows, classes = resample(matrix, labels, "smote", seed)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galeno.errors import LearningError
-from galeno.learning.candidates import fit_candidate
+from galeno.learning.candidates import fit_candidate, quietly
 from galeno.learning.export import TOLERANCE, build_member
 from galeno.learning.links import fit_link
 from galeno.model.ensemble import Ensemble
@@ -47,7 +47,9 @@ def test_it_fits_answers_and_exports(family: str, balance: str) -> None:
     assert Ensemble([member], 3, 4).probabilities(fresh) == pytest.approx(probabilities, abs=1e-3)
 
 
-@given(st.sampled_from(FAMILIES), st.sampled_from(BALANCES), st.sets(st.integers(0, 4), min_size=1, max_size=4))
+@given(
+    st.sampled_from(FAMILIES), st.sampled_from(BALANCES), st.sets(st.integers(0, 4), min_size=1, max_size=4)
+)
 @settings(max_examples=20, deadline=None)
 def test_classes_without_rows_get_no_probability(family: str, balance: str, present: set[int]) -> None:
     matrix, labels = draw_matrix(200, classes=5, seed=3)
@@ -73,12 +75,17 @@ def test_weights_lift_the_scarce_class(family: str) -> None:
     rng = np.random.default_rng(5)
     labels = (np.arange(400) % 20 == 0).astype(np.int64)
     matrix = np.ascontiguousarray(labels[:, None] + rng.normal(size=(400, 4)), np.float32)
-    quick = {"forest": {"min_samples_leaf": 5}, "extra_trees": {"min_samples_leaf": 5}, "tree": {"max_depth": 2}}
+    quick = {
+        "forest": {"min_samples_leaf": 5},
+        "extra_trees": {"min_samples_leaf": 5},
+        "tree": {"max_depth": 2},
+    }
     params = QUICK[family] | quick.get(family, {})
 
     def score_of_scarce(balance: str) -> float:
         candidate = Candidate(family, balance, params, "all")
-        output = fit_candidate(candidate, matrix, labels, n_classes=2, seed=1).output(matrix)
+        with quietly():
+            output = fit_candidate(candidate, matrix, labels, n_classes=2, seed=1).output(matrix)
         return float(output[:, 1].mean())
 
     assert score_of_scarce("weights") > score_of_scarce("none")
@@ -114,7 +121,8 @@ def test_what_cannot_be_fitted_is_a_learning_error() -> None:
 
 def test_an_estimator_that_has_not_converged_says_nothing() -> None:
     matrix, labels = draw_matrix(100)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    before = list(warnings.filters)
+    with quietly():
         for family, params in (("logistic", {"max_iter": 1}), ("mlp", {"max_iter": 1})):
             fit_candidate(Candidate(family, "none", params), matrix, labels, n_classes=3, seed=1)
+    assert warnings.filters == before

@@ -1,4 +1,4 @@
-"""The rule for macro-F1: never worse than the plain one where it was learned, better where classes are scarce."""
+"""The rule for macro-F1: never worse than the plain one where it was learned, better for scarce classes."""
 
 import numpy as np
 import pytest

@@ -11,7 +11,11 @@ from .learning_cases import QUICK, draw_records, make_study
 
 CHOICES = (
     Choice(Candidate("logistic", "smote", QUICK["logistic"], "linear"), 0.5, Link()),
-    Choice(Candidate("xgboost", "weights", QUICK["xgboost"], "dense"), 0.25, Link("log", (0.7,) * 3, (0.1, 0.0, -0.1))),
+    Choice(
+        Candidate("xgboost", "weights", QUICK["xgboost"], "dense"),
+        0.25,
+        Link("log", (0.7,) * 3, (0.1, 0.0, -0.1)),
+    ),
     Choice(Candidate("svm", "none", QUICK["svm"], "linear"), 0.25, Link("softmax", (2.0,) * 3, (0.0,) * 3)),
 )
 
@@ -33,7 +37,8 @@ def test_the_answer_is_the_weighted_mean_of_the_members() -> None:
 def test_threads_change_nothing() -> None:
     frame, labels = draw_records(200, seed=3)
     one, two = (
-        fit_ensemble(CHOICES, make_study(), frame, labels, threads=threads).probabilities(frame) for threads in (1, 2)
+        fit_ensemble(CHOICES, make_study(), frame, labels, threads=threads).probabilities(frame)
+        for threads in (1, 2)
     )
     assert (one == two).all()
 
@@ -42,6 +47,7 @@ def test_weights_need_not_sum_to_one() -> None:
     frame, labels = draw_records(100, seed=4)
     choices = [Choice(choice.candidate, choice.weight * 7, choice.link) for choice in CHOICES]
     one, other = (
-        fit_ensemble(each, make_study(), frame, labels, threads=1).probabilities(frame) for each in (CHOICES, choices)
+        fit_ensemble(each, make_study(), frame, labels, threads=1).probabilities(frame)
+        for each in (CHOICES, choices)
     )
     assert one == pytest.approx(other)

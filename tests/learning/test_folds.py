@@ -34,7 +34,10 @@ def test_every_row_is_held_out_once_and_fitted_on_otherwise(tmp_path: Path) -> N
         assert (fold.held_out_matrix == assembler.transform(frame[fold.held_out])).all()
 
 
-@given(seed=st.integers(0, 100), features=st.sampled_from([{"reduce": "lda"}, {"reduce": "pca"}, {"select": 3}, {}]))
+@given(
+    seed=st.integers(0, 100),
+    features=st.sampled_from([{"reduce": "lda"}, {"reduce": "pca"}, {"select": 3}, {}]),
+)
 @settings(max_examples=12, deadline=None)
 def test_rows_held_out_teach_the_fold_nothing(
     seed: int, features: dict[str, object], tmp_path_factory: pytest.TempPathFactory

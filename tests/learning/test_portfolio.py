@@ -14,7 +14,12 @@ some_families = st.lists(st.sampled_from(FAMILIES), min_size=1, unique=True)
 some_balances = st.lists(st.sampled_from(BALANCES), min_size=1, unique=True)
 
 
-@given(some_families, some_balances, st.sampled_from([10, SMALL, SMALL + 1, LARGE, LARGE + 1, 10**6]), st.booleans())
+@given(
+    some_families,
+    some_balances,
+    st.sampled_from([10, SMALL, SMALL + 1, LARGE, LARGE + 1, 10**6]),
+    st.booleans(),
+)
 @settings(max_examples=50, deadline=None)
 def test_it_keeps_to_the_study(families: list[str], balances: list[str], rows: int, text: bool) -> None:
     columns = {"x0": "number", "note": "text"} if text else None

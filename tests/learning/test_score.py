@@ -54,7 +54,9 @@ def test_the_rule_for_macro_f1_never_lowers_it(case: tuple[Probabilities, Labels
 def test_the_study_says_how_it_is_finished() -> None:
     probabilities = np.full((6, 3), 1 / 3)
     labels = np.array([0, 1, 2, 0, 1, 2])
-    calibration, decision = finish(probabilities, labels, make_study(calibration="none", decision="probability"))
+    calibration, decision = finish(
+        probabilities, labels, make_study(calibration="none", decision="probability")
+    )
     assert calibration.kind == "none"
     assert decision == DecisionRule.plain(3)
     calibration, _ = finish(probabilities, labels, make_study(calibration="vector"))

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,12 @@ class Listener(Silent):
 
 def the_study(**learning: Any) -> Study:
     return make_study(
-        **{"families": ["logistic", "tree"], "balance": ["none", "weights"], "budget": {"trials": TRIALS}, **learning}
+        **{
+            "families": ["logistic", "tree"],
+            "balance": ["none", "weights"],
+            "budget": {"trials": TRIALS},
+            **learning,
+        }
     )
 
 
@@ -86,7 +92,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Trial]]:
     return folder, learn(the_study(), ROWS, folder)
 
 
-def test_it_tries_the_baseline_the_portfolio_and_then_what_is_proposed(whole: tuple[Path, list[Trial]]) -> None:
+def test_it_tries_the_baseline_the_portfolio_and_then_what_is_proposed(
+    whole: tuple[Path, list[Trial]],
+) -> None:
     folder, trials = whole
     fixed = portfolio(the_study(), ROWS)
     assert len(trials) == TRIALS + 1, "the baseline does not count"
@@ -158,10 +166,10 @@ def test_it_tells_what_it_does(tmp_path: Path) -> None:
 def test_minutes_end_it_near_their_time(tmp_path: Path) -> None:
     started = time.monotonic()
     trials = learn(the_study(budget={"minutes": 0.03}), 300, tmp_path)
-    assert time.monotonic() - started < 1.8 + 15  # one candidate may be under way, and the machine busy
+    spent = time.monotonic() - started
+    assert spent < 1.8 + 15  # one candidate may be under way, and the machine busy
+    assert spent >= 1.8 or len(trials) > PATIENCE
     assert trials[0].outcome == "judged"
-    spent = sum(trial.seconds for trial in trials)
-    assert spent > 1.5 or len(trials) > PATIENCE
 
 
 @pytest.mark.parametrize("families", [["logistic", "tree"], ["tree"]])
@@ -214,7 +222,7 @@ def test_a_search_in_which_nothing_can_be_fitted_ends_and_says_so(
         raise LearningError(f"{candidate.name} cannot be fitted (ValueError)")
 
     monkeypatch.setattr("galeno.learning.search.fit_candidate", refuse)
-    with pytest.raises(LearningError, match="no candidate could be fitted .*tree cannot be fitted"):
+    with pytest.raises(LearningError, match=r"no candidate could be fitted .*tree cannot be fitted"):
         learn(the_study(), ROWS, tmp_path)
 
 
@@ -225,14 +233,19 @@ def bench_of(study: Study, folder: Path, classes: int = 3) -> Bench:
 
 def test_a_hopeless_candidate_and_a_slow_one_are_given_up(tmp_path: Path) -> None:
     bench = bench_of(the_study(), tmp_path)
-    good = judge(Proposal(Candidate("tree", "none", QUICK["tree"], "dense"), None), 0, bench, best=None, seconds_left=9)
+    good = judge(
+        Proposal(Candidate("tree", "none", QUICK["tree"], "dense"), None), 0, bench, best=None, seconds_left=9
+    )
     assert good.outcome == "judged"
     stump = Proposal(Candidate("mlp", "none", {"hidden_layer_sizes": [2], "max_iter": 1}, "linear"), None)
-    pruned = judge(stump, 1, bench, best=good, seconds_left=np.inf)
+    perfect = replace(good, probabilities=np.eye(3)[bench.labels])
+    pruned = judge(stump, 1, bench, best=perfect, seconds_left=np.inf)
     assert (pruned.outcome, pruned.score, pruned.probabilities) == ("pruned", None, None)
     slow = judge(stump, 1, bench, best=good, seconds_left=0)
     assert slow.outcome == "out_of_time"
-    assert judge(stump, 1, bench, best=None, seconds_left=0).outcome == "judged", "the first is judged at any price"
+    assert judge(stump, 1, bench, best=None, seconds_left=0).outcome == "judged", (
+        "the first is judged at any price"
+    )
 
 
 def test_folds_that_lack_a_class_are_judged(tmp_path: Path) -> None:
@@ -255,6 +268,15 @@ def test_repeated_cross_validation_averages_over_the_repeats(tmp_path: Path) -> 
     assert all(trial.judged.sum(axis=1) == pytest.approx(np.ones(ROWS), abs=1e-5) for trial in trials)
 
 
+def test_fits_side_by_side_leave_the_filters_of_warnings_alone(tmp_path: Path) -> None:
+    before = list(warnings.filters)
+    bench = replace(bench_of(the_study(), tmp_path), threads=4)
+    for number in range(4):
+        hasty = Candidate("mlp", "smote", {"hidden_layer_sizes": [2], "max_iter": 1 + number % 3}, "linear")
+        judge(Proposal(hasty, None), number, bench, best=None, seconds_left=np.inf)
+    assert warnings.filters == before
+
+
 def test_rows_held_out_are_never_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What SMOTE is given are the fold's fitting rows, all of them and no others."""
     given: list[bytes] = []
@@ -266,10 +288,16 @@ def test_rows_held_out_are_never_sampled(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("galeno.learning.candidates.resample", watch)
     bench = bench_of(the_study(), tmp_path)
     trial = judge(
-        Proposal(Candidate("tree", "smote", QUICK["tree"], "all"), None), 0, bench, best=None, seconds_left=np.inf
+        Proposal(Candidate("tree", "smote", QUICK["tree"], "all"), None),
+        0,
+        bench,
+        best=None,
+        seconds_left=np.inf,
     )
     assert trial.outcome == "judged"
     folds: list[Fold] = list(bench.folds)
-    expected = [fold.matrix[:, fold.views["all"]].tobytes() + bench.labels[fold.fitting].tobytes() for fold in folds]
+    expected = [
+        fold.matrix[:, fold.views["all"]].tobytes() + bench.labels[fold.fitting].tobytes() for fold in folds
+    ]
     assert sorted(given) == sorted(expected)
     assert trial.link != Link()

@@ -1,4 +1,4 @@
-"""What is selected comes from the study's families, and is not clearly worse than the best single candidate."""
+"""What is selected comes from the study's families, not clearly worse than the best single candidate."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_it_is_an_ensemble_of_trials_with_the_figures_it_says(
 @given(qualities=st.lists(st.floats(0, 4), min_size=2, max_size=8), seed=st.integers(0, 100))
 @settings(max_examples=25, deadline=None)
 def test_the_best_single_candidate_is_not_clearly_better(qualities: list[float], seed: int) -> None:
-    """In resamples of the rows it wins against what was selected, nearly always: then it had to be selected."""
+    """Had it won against what was selected in nearly all resamples of the rows, it had been selected."""
     study = make_study(calibration="none", decision="probability")
     trials, labels = draw_trials(study, 120, qualities, seed)
     selection = select(trials, labels, study)

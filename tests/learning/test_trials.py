@@ -14,7 +14,9 @@ from galeno.records import Candidate
 
 numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
 texts = st.text(max_size=8)
-values = st.one_of(numbers, st.integers(-1000, 1000), texts, st.lists(st.integers(0, 99), max_size=3), st.booleans())
+values = st.one_of(
+    numbers, st.integers(-1000, 1000), texts, st.lists(st.integers(0, 99), max_size=3), st.booleans()
+)
 
 
 @st.composite
@@ -58,13 +60,17 @@ def test_a_trial_is_read_as_it_was_given_back(trial: Trial, tmp_path_factory: py
     if trial.probabilities is None:
         assert read.probabilities is None
     else:
-        assert (read.judged == written.judged).all(), "what the search goes on with is what a resumed one reads"
+        assert (read.judged == written.judged).all(), (
+            "what the search goes on with is what a resumed one reads"
+        )
         assert read.judged == pytest.approx(trial.probabilities, abs=1e-7)
 
 
 def judged(number: int) -> Trial:
     probabilities = np.full((4, 2), 0.5)
-    return Trial(number, Candidate("tree", "none"), "judged", 0.5, {}, Link(), 1.0, probabilities=probabilities)
+    return Trial(
+        number, Candidate("tree", "none"), "judged", 0.5, {}, Link(), 1.0, probabilities=probabilities
+    )
 
 
 def test_trials_after_a_gap_do_not_count(tmp_path: Path) -> None:

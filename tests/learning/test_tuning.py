@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galeno.learning.candidates import fit_candidate
+from galeno.learning.candidates import fit_candidate, quietly
 from galeno.learning.portfolio import view_of
 from galeno.learning.trials import Trial, TrialFolder
 from galeno.learning.tuning import EXPLORE, propose
@@ -62,7 +62,10 @@ def test_they_are_the_same_from_trials_that_were_read_back(tmp_path: Path) -> No
     for trial in trials:
         folder.write(trial)
     for count in (6, 10, 14):
-        one, other = propose(study, trials[:count], count, 100), propose(study, folder.read()[:count], count, 100)
+        one, other = (
+            propose(study, trials[:count], count, 100),
+            propose(study, folder.read()[:count], count, 100),
+        )
         assert json.dumps(one.candidate.params) == json.dumps(other.candidate.params)
         assert one.suggested == other.suggested
 
@@ -73,7 +76,9 @@ def test_the_best_family_is_tried_most_and_the_others_in_turn() -> None:
         Trial(number, propose(study, [], number, 100).candidate, "judged", score, {}, Link(), 0.1)
         for number, score in enumerate([0.2, 0.2, 0.2])
     ]
-    best = Trial(3, propose(make_study(families=["tree"]), [], 3, 100).candidate, "judged", 0.9, {}, Link(), 0.1)
+    best = Trial(
+        3, propose(make_study(families=["tree"]), [], 3, 100).candidate, "judged", 0.9, {}, Link(), 0.1
+    )
     families = [
         propose(study, [*trials, best], number, 100).candidate.family for number in range(4, 4 + 4 * EXPLORE)
     ]
@@ -91,7 +96,9 @@ def test_it_learns_where_the_good_values_are() -> None:
             proposal = propose(study, trials, number, 100)
             score = 1 - abs(np.log10(proposal.candidate.params["C"])) / 2
             trials.append(
-                Trial(number, proposal.candidate, "judged", score, {}, Link(), 0.1, suggested=proposal.suggested)
+                Trial(
+                    number, proposal.candidate, "judged", score, {}, Link(), 0.1, suggested=proposal.suggested
+                )
             )
         late += [2 * (1 - (trial.score or 0)) for trial in trials[12:]]
     assert np.mean(late) < 0.75
@@ -102,5 +109,6 @@ def test_what_is_proposed_can_be_fitted(family: str) -> None:
     matrix, labels = draw_matrix(60, seed=1)
     study = make_study(families=[family], balance=["none", "weights"])
     candidate = propose(study, [], 5, 60).candidate
-    fitted = fit_candidate(candidate, matrix, labels, n_classes=3, seed=1)
+    with quietly():
+        fitted = fit_candidate(candidate, matrix, labels, n_classes=3, seed=1)
     assert fitted.output(matrix).shape == (60, 3)

@@ -41,10 +41,10 @@ def render_card(content: ReportContent) -> str:
 def _facts(view: View) -> str:
     content, say = view.content, view.say
     lines = [
-        (say("version"), content.version or say("unregistered")),
+        *([(say("version"), content.version)] if content.version else []),
         (say("package"), f"`{content.package_sha256}`"),
         (say("run"), _plain(content.run)),
-        (say("date"), content.created),
+        (say("date"), view.date),
         (say("lake_version"), "–" if content.lake_version is None else str(content.lake_version)),
     ]
     return "\n".join(f"- {name}: {value}" for name, value in lines)
@@ -89,17 +89,26 @@ def _predictors(view: View) -> str:
     for name, column in view.study.features_columns.items():
         low, high = ("" if bound is None else view.short(bound) for bound in (column.min, column.max))
         numeric = column.type == "number"
+        label = view.column(name)
         rows.append(
             [
-                view.column(name),
-                column.type,
+                label if label == name else f"{label} ({name})",
+                say(f"type_{column.type}"),
                 (column.unit or say("not_stated")) if numeric else "",
                 f"{low}–{high}" if low or high else "",
                 view.percent(missing[name]) if name in missing else say("not_stated"),
             ]
         )
     header = [say("column"), say("type"), say("unit"), say("range"), say("missing_share")]
-    return _table(header, rows)
+    return "\n\n".join([_table(header, rows), *_importance(view)])
+
+
+def _importance(view: View) -> list[str]:
+    if view.content.importance is None:
+        return []
+    ranked = "; ".join(f"{view.column(name)} {view.figure(rise)}" for name, rise in view.important(10))
+    title = view.say("importance")
+    return [f"**{title}.** {view.importance_text}" + (f" {_plain(ranked)}." if ranked else "")]
 
 
 def _missing(view: View) -> str:
@@ -114,9 +123,16 @@ def _missing(view: View) -> str:
         "rows_quarantined": validation.quarantined,
     }
     counts = " ".join(f"{say(key)}: {view.figure(number)}." for key, number in numbers.items())
+    if view.coded:
+        counts += f" {view.coded_text}"
     rows = [
-        [f"`{line.check}`", line.column, view.figure(line.count), say(f"behaviour_{line.behaviour}")]
-        for line in validation.violations
+        [
+            f"{view.rule(line.check)} ({line.check})",
+            view.column(line.column),
+            view.figure(line.count),
+            say(f"behaviour_{line.behaviour}"),
+        ]
+        for line in view.faults
     ]
     if not rows:
         return f"{text}\n\n{counts} {say('no_violations')}"
@@ -158,6 +174,8 @@ def _performance(view: View) -> str:
         for name in view.classes
     ]
     parts.append(_table(header, classes))
+    if view.unanimous:
+        parts.append(say("unanimous"))
     if view.absent:
         parts.append(say("not_measurable", names=_plain(view.names(view.absent))))
     if view.scarce:
@@ -166,20 +184,13 @@ def _performance(view: View) -> str:
 
 
 def _calibration(view: View) -> str:
-    say, conformal = view.say, view.content.conformal
-    figures = f"{say('ece')}: {_cell(view, 'ece')}. {say('brier')}: {_cell(view, 'brier')}."
+    say = view.say
+    parts = [view.calibration, f"{say('ece')}: {_cell(view, 'ece')}. {say('brier')}: {_cell(view, 'brier')}."]
     if view.content.decision_weights:
-        figures += f" {say('weights_text', weights=_plain(view.decision))}"
-    if not conformal:
-        return figures
-    text = say(
-        "conformal_text",
-        aim=view.percent(conformal["coverage"]),
-        method=conformal["method"],
-        threshold=view.figure(conformal["threshold"]),
-        calibration=view.content.calibration or view.study.learning.calibration,
-    )
-    return f"{text} {figures}"
+        parts.append(_plain(view.decision))
+    if view.content.conformal:
+        parts.append(view.conformal)
+    return " ".join(parts)
 
 
 def _subgroups(view: View) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from galeno.evaluation.evaluation import Evaluation
+from galeno.evaluation.importance import Importance
 from galeno.records import Candidate, GateReport, ValidationReport
 from galeno.study import Study
 
@@ -70,7 +71,8 @@ class ReportContent:
         calibration: kind of calibration that was kept.
         conformal: {method, coverage, threshold} of the conformal sets.
         decision_weights: class name to its weight in the decision rule.
-        importance: input column to its share of the model's attention, any positive scale; empty if unknown.
+        decision_offsets: class name to its offset; empty where the rule has none.
+        importance: of the input columns; None where nobody asked for it.
         missing: input column to share of training rows without a value; empty if unknown.
         dates: first and last time of the records, ISO 8601, None where the study names no time.
         parity: greatest difference of packaged graphs from fitted estimators, in probability.
@@ -93,7 +95,8 @@ class ReportContent:
     calibration: str = ""
     conformal: Mapping[str, Any] = field(default_factory=dict)
     decision_weights: Mapping[str, float] = field(default_factory=dict)
-    importance: Mapping[str, float] = field(default_factory=dict)
+    decision_offsets: Mapping[str, float] = field(default_factory=dict)
+    importance: Importance | None = None
     missing: Mapping[str, float] = field(default_factory=dict)
     dates: tuple[str, str] | None = None
     parity: float | None = None

@@ -15,8 +15,12 @@ Say = Callable[..., str]
 """Words in the reader's language, see `words.speaker`."""
 
 SERIES = 7
-_CHARACTER = 6.4
-"""Average width of a character of plot text, in the plot's units."""
+_CHARACTER = 6.8
+"""Average width of a character of plot text, in the plot's units; of wide fonts, so that none is cut."""
+_BOLD = 1.12
+"""How much wider bold text is."""
+_STEADY = 5
+"""Bins with fewer rows have a dot, but the line of a reliability diagram passes them by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def confusion_plot(
     side = 46.0 if len(labels) <= 8 else 30.0
     names = [shorten(name, 22) for name, _ in rows]
     left = 24 + _CHARACTER * max(len(name) for name in names)
-    heads = [shorten(label, 18) for label in labels]
+    heads = [shorten(label, 22) for label in labels]
     top = 26 + _CHARACTER * 0.72 * max(len(head) for head in heads)
     spill = _CHARACTER * 0.72 * len(heads[-1])
     body = [
@@ -96,7 +100,8 @@ def bar_plot(bars: Sequence[Bar], title: str, text: str, say: Say, most: float =
     """Horizontal bars with intervals, from 0 to about `most`; a bar without a value shows its note."""
     top = _round_up(most)
     shown = [shorten(bar.label, 30) for bar in bars]
-    left = 12 + _CHARACTER * max((len(label) for label in shown), default=1)
+    widths = [len(label) * (_BOLD if bar.strong else 1) for label, bar in zip(shown, bars, strict=True)]
+    left = 12 + _CHARACTER * max(widths, default=1)
     area = _Area(left, 8, 260, 26.0 * len(bars))
     body = _grid(area, say, top, vertical_only=True)
     for index, bar in enumerate(bars):
@@ -130,7 +135,8 @@ def reliability_plot(bins: Sequence[dict[str, float]], say: Say) -> Markup:
         f'<path class="diagonal" d="M{area.x(0)} {area.y(0)}L{area.x(1)} {area.y(1)}"/>',
     ]
     most = max((b["n"] for b in bins), default=1)
-    points = " ".join(f"{area.x(b['confidence'])},{area.y(b['accuracy'])}" for b in bins)
+    steady = [b for b in bins if b["n"] >= _STEADY]
+    points = " ".join(f"{area.x(b['confidence'])},{area.y(b['accuracy'])}" for b in steady)
     body.append(f'<polyline class="line s0" points="{points}"/>')
     for b in bins:
         radius = 3 + 7 * (b["n"] / most) ** 0.5

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from galeno.evaluation.content import CandidateLine, Contender, Figures, ReportContent
 from galeno.evaluation.evaluation import Evaluation
 from galeno.evaluation.fairness import MISSING
+from galeno.evaluation.importance import FEWEST_ROWS
 from galeno.evaluation.metrics import MAIN, PER_CLASS
 from galeno.evaluation.plots import (
     Bar,
@@ -22,7 +23,7 @@ from galeno.evaluation.plots import (
     reliability_plot,
 )
 from galeno.evaluation.words import speaker
-from galeno.records import Verdict
+from galeno.records import Verdict, Violation
 
 __all__ = ["CandidateLine", "Contender", "Figures", "ReportContent", "render_report"]
 
@@ -30,6 +31,9 @@ TILES = ("macro_f1", "accuracy", "balanced_accuracy", "auc_ovr", "brier", "ece",
 COMPARED = ("macro_f1", "accuracy", "balanced_accuracy", "auc_ovr", "log_loss", "brier")
 GROUPED = ("accuracy", "balanced_accuracy", "macro_f1", "auc_ovr", "ece")
 _PLOTTED = 15
+_RANKED = 20
+"""Columns shown with their importance, at most."""
+_MISSING_CODE = "missing_code"
 _MANY_CLASSES = 40
 """More classes than this make an unreadable heat map; the table by class remains."""
 
@@ -92,6 +96,8 @@ class View:
     def short(self, value: float) -> str:
         """A threshold, without idle zeros."""
         text = f"{value:.4g}"
+        if "e+" in text:
+            text = f"{value:.0f}"
         return text.replace(".", ",") if self.language == "es" else text
 
     def percent(self, share: float) -> str:
@@ -107,6 +113,11 @@ class View:
             return text
         low, high = (self.figure(bound) for bound in interval)
         return text + Markup(' <span class="ci">{}–{}</span>').format(low, high)
+
+    @property
+    def date(self) -> str:
+        """When the run ended, to the minute."""
+        return self.content.created[:16].replace("T", " ") + " UTC"
 
     # the gate
 
@@ -194,6 +205,24 @@ class View:
         return f"{name} ({line.name})" if line.name else name
 
     @property
+    def conformal(self) -> str:
+        """How the sets came about, what they aim at and what they reach."""
+        wanted = self.content.conformal
+        found = self.test.figures["conformal"]["coverage"]
+        return self.say(
+            "conformal_text",
+            aim=self.percent(wanted["coverage"]),
+            method=wanted["method"],
+            threshold=self.figure(wanted["threshold"]),
+            found="–" if found is None else self.percent(found),
+        )
+
+    @property
+    def calibration(self) -> str:
+        """How probabilities were calibrated."""
+        return self.say(f"calibration_{self.content.calibration or self.study.learning.calibration}")
+
+    @property
     def absent(self) -> list[str]:
         """Classes without a test patient."""
         return [name for name in self.classes if not self.test.patients["per_class"][name]]
@@ -202,6 +231,14 @@ class View:
     def scarce(self) -> list[str]:
         """Classes with fewer test patients than the gate's least."""
         return [name for name in self.classes if 0 < self.test.patients["per_class"][name] < self.least]
+
+    @property
+    def unanimous(self) -> bool:
+        """Whether a class has an interval without width: no resample shows otherwise."""
+        found = (
+            self.test.interval(f"per_class.{name}.{figure}") for name in self.classes for figure in PER_CLASS
+        )
+        return any(interval is not None and interval[0] == interval[1] for interval in found)
 
     # tables
 
@@ -222,6 +259,28 @@ class View:
     def group_patients(self, column: str, group: str) -> int:
         """Patients of a group."""
         return int(self.test.patients["per_group"][column][group]["all"])
+
+    @property
+    def faults(self) -> list[Violation]:
+        """Rules that were broken."""
+        found = self.content.validation
+        return [line for line in found.violations if line.check != _MISSING_CODE] if found else []
+
+    @property
+    def coded(self) -> list[Violation]:
+        """Columns where codes were read as missing, which breaks no rule."""
+        found = self.content.validation
+        return [line for line in found.violations if line.check == _MISSING_CODE] if found else []
+
+    @property
+    def coded_text(self) -> str:
+        """How many values were codes for missing."""
+        count = sum(line.count for line in self.coded)
+        return self.say("coded_text", columns=len(self.coded), count=self.figure(count))
+
+    def rule(self, check: str) -> str:
+        """What a broken rule means."""
+        return self.say(f"rule_{check}")
 
     @property
     def overlap(self) -> int:
@@ -255,17 +314,27 @@ class View:
         return [name for name in known if any(name in line.cv for line in self.content.candidates)]
 
     def parameters(self, params: Mapping[str, Any]) -> str:
-        """Hyperparameters in one line."""
+        """Hyperparameters in one line, as code writes them."""
         return ", ".join(
-            f"{key}={self.short(value) if isinstance(value, float) else value}"
-            for key, value in params.items()
+            f"{key}={f'{value:.4g}' if isinstance(value, float) else value}" for key, value in params.items()
         )
 
     @property
+    def majority(self) -> Contender | None:
+        """Always the most frequent class, cross-validated."""
+        return next((line for line in self.content.contenders if line.kind == "majority" and line.cv), None)
+
+    @property
     def decision(self) -> str:
-        """Weights of the decision rule in one line."""
-        weights = self.content.decision_weights
-        return ", ".join(f"{self.label(name)} {self.figure(float(w), 2)}" for name, w in weights.items())
+        """The decision rule in one sentence."""
+        weights, offsets = self.content.decision_weights, self.content.decision_offsets
+        if len(set(weights.values())) == 1 and len(set(offsets.values())) <= 1:
+            return self.say("plain_text")
+        listed = " · ".join(
+            f"{self.label(name)} {self.figure(float(weight))}; {self.figure(float(offsets.get(name, 0.0)))}"
+            for name, weight in weights.items()
+        )
+        return self.say("weights_text", weights=listed)
 
     # plots
 
@@ -335,15 +404,28 @@ class View:
         return bar_plot(bars, self.say("candidates_plot"), self.say("candidates_plot_text"), self.say)
 
     @property
+    def importance_text(self) -> str:
+        """What the importance of columns is, or why there is none."""
+        found = self.content.importance
+        if found is None:
+            return ""
+        if found.log_loss is None:
+            keys = {"few_rows": "importance_few_rows", "many_columns": "importance_many_columns"}
+            columns = len(self.study.features_columns)
+            return self.say(keys[found.skipped or "few_rows"], least=FEWEST_ROWS, columns=columns)
+        return self.say("importance_text", rows=self.figure(found.rows), loss=self.figure(found.log_loss))
+
+    def important(self, most: int = _RANKED) -> list[tuple[str, float]]:
+        """Columns, greatest rise of the log loss first."""
+        rises = self.content.importance.rises if self.content.importance else {}
+        return sorted(rises.items(), key=lambda item: (-item[1], item[0]))[:most]
+
+    @property
     def importance(self) -> Markup:
-        """The columns that weigh most, as shares of the whole."""
-        total = sum(self.content.importance.values()) or 1.0
-        ranked = sorted(self.content.importance.items(), key=lambda item: (-item[1], item[0]))[:20]
-        bars = [
-            Bar(self.column(name), value / total, None, self.percent(value / total)) for name, value in ranked
-        ]
-        top = max((bar.value or 0.0 for bar in bars), default=1.0) or 1.0
-        return bar_plot(bars, self.say("importance"), self.say("importance_text"), self.say, top)
+        """The columns that the answers hang on most."""
+        bars = [Bar(self.column(name), rise, None, self.figure(rise)) for name, rise in self.important()]
+        top = max((bar.value or 0.0 for bar in bars), default=1.0)
+        return bar_plot(bars, self.say("importance"), self.importance_text, self.say, max(top, 0.01))
 
     main = MAIN
     compared = COMPARED

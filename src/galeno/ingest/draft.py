@@ -14,8 +14,10 @@ from galeno.errors import StudyError
 from galeno.ingest.guess import Facts, facts_of, guess_column, guess_missing, without, words_of
 from galeno.ingest.roles import find_patient, find_record, find_site, find_time, is_identifier
 from galeno.ingest.values import number_of
-from galeno.study import Class, Column, Judging, Records, Study
+from galeno.study import Class, Column, Judging, Records, Split, Study
 
+FEW_PATIENTS = 500
+"""With fewer, the draft gives a larger share to training, and more folds."""
 RARE_SHARE = 0.05
 """A class with a smaller share of the rows is rare."""
 RARE_ROWS = 30
@@ -80,8 +82,16 @@ def draft_study(frame: pl.DataFrame, *, name: str, source: str, target: str) -> 
         ),
         classes=classes,
         columns=columns,
+        split=_draft_split(frame.height if patient is None else frame[patient].n_unique()),
         evaluation=Judging(groups=_find_groups(columns)),
     )
+
+
+def _draft_split(patients: int) -> Split:
+    """The study's default; few patients must teach more, and be compared on larger shares of them."""
+    if patients >= FEW_PATIENTS:
+        return Split()
+    return Split(train=0.8, validation=0.1, test=0.1, folds=10)
 
 
 def _is_usable_name(column: str) -> bool:

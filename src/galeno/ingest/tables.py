@@ -61,7 +61,7 @@ def iter_table(path: Path | str, rows: int) -> Iterator[pl.DataFrame]:
     ending = _ending(path)
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "no such file"
-        raise SourceError(what, where=str(path), remedy="Check the path of records.source or --input")
+        raise SourceError(what, where=str(path), remedy="Check the path")
     if path.stat().st_size == 0:
         _empty(path)
     read = _iter_parquet if ending == ".parquet" else _iter_lines if "j" in ending else _iter_csv

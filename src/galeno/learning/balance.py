@@ -1,6 +1,5 @@
 """Class balancing, on the rows that an estimator is fitted on and never on others."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -50,16 +49,14 @@ def resample(matrix: FloatMatrix, labels: Labels, balance: Balance, seed: int) -
     if balance in ("none", "weights"):
         return matrix, labels
     sizes = np.bincount(labels)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            if balance == "adasyn":
-                rows, classes = _adasyn(matrix, labels, sizes, seed)
-            else:
-                sampler = _sampler(matrix, sizes, balance, seed)
-                rows, classes = (matrix, labels) if sampler is None else sampler.fit_resample(matrix, labels)
-        except (ValueError, RuntimeError) as error:
-            raise LearningError(f"{balance} cannot balance these rows ({type(error).__name__})") from None
+    try:
+        if balance == "adasyn":
+            rows, classes = _adasyn(matrix, labels, sizes, seed)
+        else:
+            sampler = _sampler(matrix, sizes, balance, seed)
+            rows, classes = (matrix, labels) if sampler is None else sampler.fit_resample(matrix, labels)
+    except (ValueError, RuntimeError) as error:
+        raise LearningError(f"{balance} cannot balance these rows ({type(error).__name__})") from None
     return np.ascontiguousarray(rows, dtype=np.float32), np.asarray(classes, dtype=np.int64)
 
 

@@ -5,7 +5,8 @@ what runs side by side are folds and members.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -39,7 +40,7 @@ class FittedCandidate:
     @property
     def family(self) -> Family:
         """The model family."""
-        return cast(Family, self.candidate.family)
+        return cast("Family", self.candidate.family)
 
     def output(self, matrix: FloatMatrix) -> Probabilities:
         """Raw output (rows, k): probabilities, or scores of a support vector machine."""
@@ -80,7 +81,7 @@ def fit_candidate(
     Raises:
         LearningError: the sampler or the estimator cannot work with these rows.
     """
-    rows, classes = resample(matrix, labels, cast(Balance, candidate.balance), seed)
+    rows, classes = resample(matrix, labels, cast("Balance", candidate.balance), seed)
     present, positions = np.unique(classes, return_inverse=True)
     if len(present) == 1:
         return FittedCandidate(candidate, None, present, n_classes)
@@ -88,13 +89,23 @@ def fit_candidate(
     power = float(params.pop("power", 1.0))
     weights = class_weights(classes, power) if candidate.balance == "weights" else None
     estimator = _BUILDERS[candidate.family](params, seed, rows.shape)
+    try:
+        estimator.fit(rows, positions, sample_weight=weights)
+    except ValueError as error:
+        raise LearningError(f"{candidate.name} cannot be fitted ({type(error).__name__})") from None
+    return FittedCandidate(candidate, estimator, present.astype(np.int64), n_classes)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Around fits: nothing is said of an estimator that stops before it converges, its figures tell.
+
+    To be entered once, before the threads start: filters of warnings belong to the process, and threads
+    that set and restore them side by side leave everything ignored for good.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        try:
-            estimator.fit(rows, positions, sample_weight=weights)
-        except ValueError as error:
-            raise LearningError(f"{candidate.name} cannot be fitted ({type(error).__name__})") from None
-    return FittedCandidate(candidate, estimator, present.astype(np.int64), n_classes)
+        yield
 
 
 Shape = tuple[int, ...]

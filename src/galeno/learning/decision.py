@@ -41,7 +41,8 @@ def fit_decision(probabilities: Probabilities, labels: Labels, *, prior_rows: fl
 
 def macro_f1(labels: Labels, answers: Labels) -> float:
     """Mean F1 over the classes that occur in labels (not in answers: a wrongly named absent class
-    already costs the class it was taken from)."""
+    already costs the class it was taken from).
+    """
     classes = int(max(labels.max(initial=0), answers.max(initial=0))) + 1
     truth = np.bincount(labels[labels >= 0], minlength=classes)
     named = np.bincount(answers, minlength=classes)

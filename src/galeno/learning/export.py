@@ -13,7 +13,6 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import lightgbm
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -218,12 +217,14 @@ def _convert(estimator: Any, family: Family, n_features: int) -> onnx.ModelProto
     )
 
 
-def _with_float32_thresholds(estimator: Any) -> lightgbm.Booster:
+def _with_float32_thresholds(estimator: Any) -> Any:
     """The same trees with each threshold at the largest float32 not above it.
 
     LightGBM's thresholds are doubles between two training values; the graph's are float32, and one that is
     rounded up can reach the value above it. For float32 rows `x <= t` says the same of both.
     """
+    import lightgbm
+
     lines = _lightgbm_text(estimator).split("\n")
     for number, line in enumerate(lines):
         if line.startswith("threshold="):

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from galeno.features.assemble import Assembler
-from galeno.learning.candidates import FittedCandidate, fit_candidate
+from galeno.learning.candidates import FittedCandidate, fit_candidate, quietly
 from galeno.model.ensemble import Link
 from galeno.records import Candidate, FloatMatrix, Labels, Probabilities
 from galeno.study import Study
@@ -80,5 +80,5 @@ def fit_ensemble(
         fitted = fit_candidate(choice.candidate, seen, labels, n_classes=len(study.classes), seed=study.seed)
         return FittedMember(choice, fitted, columns)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with quietly(), ThreadPoolExecutor(threads) as pool:
         return FittedEnsemble(assembler, tuple(pool.map(fit, choices)))

@@ -30,7 +30,12 @@ def fit_link(
     """
     start = start_link(outputs[0][0].candidate.family, n_classes)
     answers = np.concatenate([fitted.spread(output, start) for fitted, output in outputs])
-    found = Calibration.fit("vector", answers, np.concatenate(labels))
+    truth = np.concatenate(
+        # a class without fitting rows has probability zero, which no calibration can mend: it would only
+        # flatten everything else
+        [np.where(np.isin(y, fitted.present), y, -1) for (fitted, _), y in zip(outputs, labels, strict=True)]
+    )
+    found = Calibration.fit("vector", answers, truth)
     if start.kind == "softmax":
         return Link("softmax", (SCORE_SCALE / found.temperature,) * n_classes, found.bias)
     return Link("log", (1 / found.temperature,) * n_classes, found.bias)

@@ -1,6 +1,7 @@
 """The candidates that every search tries first: strong defaults, the quick and the different ones first."""
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 from galeno.records import Candidate
 from galeno.study import Family, Study
@@ -24,9 +25,25 @@ def view_of(family: Family) -> str:
 
 
 def usable_families(study: Study, n_rows: int) -> list[Family]:
-    """The study's families, without those that would take too long on so many rows."""
-    usable = [family for family in study.learning.families if n_rows <= MOST_ROWS.get(family, n_rows)]
-    return usable or list(study.learning.families)
+    """The study's families that can be loaded, without those that would take too long on so many rows."""
+    loaded = [family for family in study.learning.families if is_loadable(family)]
+    return [family for family in loaded if n_rows <= MOST_ROWS.get(family, n_rows)] or loaded
+
+
+def is_loadable(family: Family) -> bool:
+    """Whether the family's library loads: LightGBM's needs OpenMP (libgomp.so.1), which slim systems lack."""
+    if family != "lightgbm":
+        return True
+    try:
+        import_module("lightgbm")
+    except OSError:
+        return False
+    return True
+
+
+def allows(study: Study, candidate: Candidate) -> bool:
+    """Whether the study lets this candidate into the model; the baseline is judged all the same."""
+    return candidate.family in study.learning.families and candidate.balance in study.learning.balance
 
 
 def portfolio(study: Study, n_rows: int) -> list[Candidate]:
@@ -42,7 +59,7 @@ def portfolio(study: Study, n_rows: int) -> list[Candidate]:
     families = usable_families(study, n_rows)
     chosen: list[Candidate] = [BASELINE]
     lines = _SMALL if n_rows <= SMALL else _MEDIUM if n_rows <= LARGE else _LARGE
-    if any(column.type == "text" for column in study.features_columns.values()):
+    if all(column.type == "text" for column in study.features_columns.values()):
         lines = (*_TEXT, *lines)
     for family, balance, params in lines:
         if family in families and balance in study.learning.balance:
@@ -86,7 +103,7 @@ _TEXT: Sequence[_Line] = (
     ("logistic", "none", {"C": 300.0}),
     ("svm", "weights", {"power": 0.5, "kernel": "linear", "C": 3.0}),
 )
-"""Before the others where the study has free text."""
+"""Before the others where there is free text alone."""
 
 _SMALL: Sequence[_Line] = (
     ("xgboost", "weights", {"power": 0.5, **_XGB_SMALL}),

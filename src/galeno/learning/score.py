@@ -10,8 +10,12 @@ from galeno.study import Study
 
 
 def finish(probabilities: Probabilities, labels: Labels, study: Study) -> tuple[Calibration, DecisionRule]:
-    """Calibration and decision rule, fitted on out-of-fold probabilities."""
-    calibration = Calibration.fit(study.learning.calibration, probabilities, labels)
+    """Calibration and decision rule, fitted on out-of-fold probabilities.
+
+    Rows whose class had no rows in the fold's fitting part have probability zero there, and do not calibrate.
+    """
+    known = np.where(probabilities[np.arange(len(labels)), labels] > 0, labels, -1)
+    calibration = Calibration.fit(study.learning.calibration, probabilities, known)
     if study.learning.decision == "probability":
         return calibration, DecisionRule.plain(len(study.classes))
     return calibration, fit_decision(calibration.apply(probabilities), labels)
@@ -44,4 +48,5 @@ def score_candidate(probabilities: Probabilities, labels: Labels, study: Study) 
 
 def log_loss(probabilities: Probabilities, labels: Labels) -> float:
     """Mean -ln of the true class' probability, clipped at 1e-4: one absurd answer must not decide."""
-    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-4, 1)).mean())
+    true = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.clip(true, 1e-4, 1)).mean())

@@ -18,10 +18,10 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from galeno.errors import LearningError
-from galeno.learning.candidates import FittedCandidate, fit_candidate
+from galeno.learning.candidates import FittedCandidate, fit_candidate, quietly
 from galeno.learning.folds import Fold, prepare_folds
 from galeno.learning.links import fit_link
-from galeno.learning.portfolio import portfolio
+from galeno.learning.portfolio import allows, is_loadable, portfolio
 from galeno.learning.score import score_candidate
 from galeno.learning.trials import Outcome, Trial, TrialFolder
 from galeno.learning.tuning import Proposal, propose
@@ -86,6 +86,11 @@ def search(
     Raises:
         LearningError: no candidate could be judged.
     """
+    for family in study.learning.families:
+        if not is_loadable(family):
+            reporter.note(
+                f"{family} is left out: its library does not load (Debian: apt-get install libgomp1)"
+            )
     store = TrialFolder(folder)
     trials = store.read()
     clock = _Clock.of(study, trials)
@@ -94,7 +99,7 @@ def search(
             study, labels, prepare_folds(study, frame, labels, divisions, folder, threads=threads), threads
         )
         for number, proposal in _proposals(bench, trials):
-            best = _best(trials)
+            best = _best(trials, study)
             if best is not None and clock.over(len(trials)):
                 break
             reporter.search(_progress(study, trials, clock, proposal.candidate.name))
@@ -102,8 +107,10 @@ def search(
     reporter.search(_progress(study, trials, clock, ""))
     for path in folder.glob("fold-*.npy"):
         path.unlink()
-    if _best(trials) is None:
-        reasons = "; ".join(sorted({f"{trial.candidate.name}: {trial.reason}" for trial in trials}))
+    if _best(trials, study) is None:
+        reasons = "; ".join(
+            sorted({f"{trial.candidate.name}: {trial.reason}" for trial in trials if trial.reason})
+        )
         raise LearningError(f"no candidate could be fitted ({reasons})", where=f"study {study.name}")
     return trials
 
@@ -166,7 +173,7 @@ def _fit_folds(candidate: Candidate, bench: Bench, numbers: Sequence[int]) -> _O
         )
         return fitted, fitted.output(np.ascontiguousarray(fold.held_out_matrix[:, columns]))
 
-    with ThreadPoolExecutor(bench.threads) as pool:
+    with quietly(), ThreadPoolExecutor(bench.threads) as pool:
         return list(pool.map(fit, numbers))
 
 
@@ -195,8 +202,9 @@ def _known_score(trial: Trial, bench: Bench, numbers: Sequence[int]) -> float:
     return score_candidate(trial.judged[rows], bench.labels[rows], bench.study)["score"]
 
 
-def _best(trials: Sequence[Trial]) -> Trial | None:
-    judged = [trial for trial in trials if trial.score is not None]
+def _best(trials: Sequence[Trial], study: Study) -> Trial | None:
+    """Among what the study allows: a baseline that cannot be selected must not end or prune the search."""
+    judged = [trial for trial in trials if trial.score is not None and allows(study, trial.candidate)]
     return max(judged, key=lambda trial: (trial.score or 0.0, -trial.number), default=None)
 
 
@@ -207,8 +215,8 @@ def _proposals(bench: Bench, trials: list[Trial]) -> Iterator[tuple[int, Proposa
         if number < len(fixed):
             yield number, Proposal(fixed[number], None)
             continue
-        best = _best(trials)
-        if best is not None and number - max(best.number, len(fixed) - 1) > PATIENCE:
+        best = _best(trials, bench.study)
+        if number - max(best.number if best else 0, len(fixed) - 1) > PATIENCE:
             return
         yield number, propose(bench.study, trials, number, len(bench.labels))
 
@@ -244,7 +252,7 @@ class _Clock:
 
 
 def _progress(study: Study, trials: Sequence[Trial], clock: _Clock, trying: str) -> SearchProgress:
-    best = _best(trials)
+    best = _best(trials, study)
     return SearchProgress(
         tried=len(trials),
         fraction=clock.fraction(len(trials)) if trying else 1.0,

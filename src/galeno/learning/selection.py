@@ -1,10 +1,10 @@
-"""From trials to what is fitted in the end: an ensemble, or the best single candidate where that is clearly better.
+"""From trials to what is fitted in the end: an ensemble, or a single candidate where that is clearly better.
 
-The best of many candidates by macro-F1 owes part of its lead to luck, the more so the fewer rows there are; a
-mix of good ones does not. Half of the mix is greedy selection with replacement by log loss (Caruana et al.,
-Ensemble selection from libraries of models, ICML 2004), half an equal share for the candidates that rank best by
-log loss and score together. The best single candidate is taken only where it beats the mix in nearly all
-bootstrap resamples of the out-of-fold rows.
+The best of many candidates by macro-F1 owes part of its lead to luck, the more so the fewer rows there
+are; a mix of good ones does not. Half of the mix is greedy selection with replacement by log loss
+(Caruana et al., Ensemble selection from libraries of models, ICML 2004), half an equal share for the
+candidates that rank best by log loss and score together. The best single candidate is taken only where
+it beats the mix in nearly all bootstrap resamples of the out-of-fold rows.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ import numpy as np
 from galeno.errors import LearningError
 from galeno.learning.decision import macro_f1
 from galeno.learning.fitting import Choice
+from galeno.learning.portfolio import allows
 from galeno.learning.score import finish, log_loss, score_candidate
 from galeno.learning.trials import Trial
 from galeno.model.calibration import Calibration
@@ -84,16 +85,14 @@ def select(trials: Sequence[Trial], labels: Labels, study: Study) -> Selection:
     """Choose members, and fit calibration and decision rule on their out-of-fold probabilities.
 
     Args:
-        trials: of the search; those not judged, or of families that the study does not allow, are passed over.
+        trials: of the search; those not judged, or of families that the study does not allow, are left out.
         labels: class index of each training row.
         study: size of the ensemble, calibration, decision.
 
     Raises:
         LearningError: no trial was judged.
     """
-    judged = [
-        t for t in trials if t.probabilities is not None and t.candidate.family in study.learning.families
-    ]
+    judged = [t for t in trials if t.probabilities is not None and allows(study, t.candidate)]
     if not judged:
         raise LearningError(
             "no candidate of the study's families was judged",

@@ -48,7 +48,7 @@ def propose(study: Study, trials: Sequence[Trial], number: int, n_rows: int) -> 
     """
     family = _choose_family(usable_families(study, n_rows), trials, number)
     space: dict[str, BaseDistribution] = {
-        "balance": CategoricalDistribution(_balances(study, family)),
+        "balance": CategoricalDistribution(list(study.learning.balance)),
         "power": FloatDistribution(0.1, 1.0),
         **_SPACES[family],
     }
@@ -65,7 +65,7 @@ def propose(study: Study, trials: Sequence[Trial], number: int, n_rows: int) -> 
             optuna.trial.create_trial(params=dict(trial.suggested or {}), distributions=space, value=value)
         )
     suggested = optimiser.ask(space).params
-    return Proposal(_candidate(study, family, suggested), suggested)
+    return Proposal(_candidate(family, suggested), suggested)
 
 
 def _choose_family(families: Sequence[Family], trials: Sequence[Trial], number: int) -> Family:
@@ -82,12 +82,7 @@ def _choose_family(families: Sequence[Family], trials: Sequence[Trial], number: 
     return others[number // EXPLORE % len(others)]
 
 
-def _balances(study: Study, family: Family) -> list[str]:
-    # scikit-learn's MLP and SVC take weights as the others do, so the study's list holds for all
-    return list(study.learning.balance)
-
-
-def _candidate(study: Study, family: Family, suggested: Mapping[str, Any]) -> Candidate:
+def _candidate(family: Family, suggested: Mapping[str, Any]) -> Candidate:
     params = {key: value for key, value in suggested.items() if key not in ("balance", "power")}
     if suggested["balance"] == "weights":
         params["power"] = suggested["power"]

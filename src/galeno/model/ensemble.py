@@ -176,11 +176,17 @@ class _Part:
 
     @cached_property
     def _native(self) -> Predict:
-        """Opened at the first large batch: the booster's library takes a second to import."""
+        """Opened at the first large batch: the booster's library takes a second to import.
+
+        Where it does not load (LightGBM without OpenMP), the graph answers, more slowly.
+        """
         member = self._member
-        return open_native(
-            member.native or b"", member.native_suffix, threads=self._threads, where=member.name
-        )
+        try:
+            return open_native(
+                member.native or b"", member.native_suffix, threads=self._threads, where=member.name
+            )
+        except OSError:
+            return self._graph
 
 
 def open_session(graph: bytes, *, threads: int, where: str = "") -> ort.InferenceSession:

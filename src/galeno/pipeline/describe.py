@@ -6,6 +6,7 @@ from typing import Any
 from galeno.evaluation.content import CandidateLine, Contender, ReportContent
 from galeno.evaluation.evaluation import Evaluation
 from galeno.evaluation.gate import gate_from_dict
+from galeno.evaluation.importance import Importance
 from galeno.learning.selection import Selection
 from galeno.pipeline.context import StepContext
 from galeno.records import TIME, Candidate, ValidationReport, Violation
@@ -37,6 +38,8 @@ def describe(
         calibration=selection.calibration.kind,
         conformal=fitted["conformal"],
         decision_weights=dict(zip(study.class_names, selection.decision.weights, strict=True)),
+        decision_offsets=dict(zip(study.class_names, selection.decision.offsets, strict=False)),
+        importance=Importance(**fitted["importance"]),
         missing=fitted["missing"],
         dates=_dates(context),
         parity=fitted["parity"],
@@ -66,10 +69,11 @@ def _contenders(
     tests = {name: Evaluation.from_dict(found) for name, found in evaluated["baselines"].items()}
     trials = learned["trials"]
     best = trials[selection.best]
+    alone = [choice.candidate for choice in selection.choices] == [Candidate(**best["candidate"])]
     return [
         Contender("majority", cv=learned["majority"], test=tests["majority"]),
         Contender("logistic", cv=trials[0]["figures"] or None, test=tests["logistic"]),
-        Contender("single", name=best["name"], cv=best["figures"]),
+        Contender("single", best["name"], best["figures"], evaluation if alone else None),
         Contender("model", cv=selection.figures, test=evaluation),
     ]
 

@@ -28,20 +28,23 @@ def draft_file(source: str, target: str, output: Path, *, force: bool = False) -
     name = re.sub(r"[^a-z0-9_-]+", "_", output.stem.lower()).strip("_-")
     if not name:
         raise StudyError("the file's stem names the study and needs a letter or digit", where=str(output))
+    if output.is_dir():
+        raise OutputError("is a folder, not a file", where=str(output), remedy="Name a file in it")
     if output.exists() and not force:
         raise OutputError(
             "this file is there already", where=str(output), remedy="Use --force to overwrite it"
         )
-    bundled = re.match(r"^(sklearn|cohort):", source)
-    place = source if bundled else str(Path(source).resolve())
+    if not output.parent.is_dir():
+        raise OutputError("no such folder", where=str(output.parent), remedy="Make it first")
+    is_file = re.match(r"^(sklearn|cohort):", source) is None and "://" not in source
+    place = str(Path(source).resolve()) if is_file else source
     study = draft_study(read_source(place), name=name, source=place, target=target)
     write_text(output, dump_study(study))
     rare = [c.name for c in study.classes if c.rare]
-    notes = [
+    return [
         f"{len(study.columns)} columns, {len(study.classes)} classes"
         + (f", {len(rare)} of them rare" if rare else "")
         + f"; patient: {study.records.patient or 'every row is one'}",
         "Look through it: units are blank, ranges are guesses, and a column that is known only after the "
         "diagnosis must go to records.drop",
     ]
-    return notes

@@ -16,7 +16,9 @@ def example_study(name: str) -> Study:
     """
     installed = Path(str(files("galeno"))) / "studies"
     folder = installed if installed.is_dir() else Path(__file__).resolve().parents[3] / "studies"
-    path = folder / name / "study.yaml"
-    if not path.is_file():
-        raise StudyError(f"no example study {name!r}", where=str(folder))
-    return load_study(path)
+    studies = {path.parent.name: path for path in sorted(folder.glob("*/study.yaml"))}
+    if name not in studies:
+        raise StudyError(
+            f"no example study {name!r}", where=str(folder), remedy=f"There are: {', '.join(studies)}"
+        )
+    return load_study(studies[name])

@@ -35,7 +35,8 @@ def judge_champion(champion: RegisteredModel, context: StepContext) -> Evaluatio
         return f"champion {champion.version} knows other classes than this study"
     absent = [name for name in model.study.features_columns if name not in rows.frame.columns]
     if absent:
-        return f"champion {champion.version} needs columns that this study no longer has: {', '.join(absent[:5])}"
+        listed = ", ".join(absent[:5])
+        return f"champion {champion.version} needs columns that this study no longer has: {listed}"
     return judge_rows(model, rows, study)
 
 

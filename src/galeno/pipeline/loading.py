@@ -6,19 +6,37 @@ from galeno.errors import PackageError, RegistryError
 from galeno.model.model import Model
 from galeno.settings import Settings
 from galeno.storage.home import Home
-from galeno.storage.registry import Registry
+from galeno.storage.registry import CHAMPION, Registry
 
 
-def open_registry(home: Path) -> Registry:
-    """The registry of a home, or the one that GALENO_REGISTRY names."""
-    return Registry(Settings.from_environment().registry or Home(home).create().registry_uri)
+def open_registry(home: Path, *, create: bool = False) -> Registry:
+    """The registry of a home, or the one that GALENO_REGISTRY names.
+
+    Args:
+        home: the home.
+        create: make the home if it is not there; else a mistyped home is told, not made.
+
+    Raises:
+        RegistryError: there is no such home.
+        OutputError: the home cannot be made.
+    """
+    named = Settings.from_environment().registry
+    if named:
+        return Registry(named)
+    if not create and not home.is_dir():
+        raise RegistryError(
+            "there is no home here",
+            where=str(home),
+            remedy="Name it with --home or GALENO_HOME; galeno run makes one",
+        )
+    return Registry(Home(home).create().registry_uri)
 
 
 def load(model: str | Path, *, home: str | Path | None = None, threads: int | None = None) -> Model:
     """Load a model from a package folder, or by name from the registry.
 
     Args:
-        model: path of a package, `STUDY@champion`, `STUDY@challenger` or `STUDY@VERSION`.
+        model: path of a package, `STUDY@champion` or `STUDY@VERSION`.
         home: the home whose registry is asked; GALENO_HOME by default.
         threads: threads of each inference session; GALENO_THREADS by default.
 
@@ -39,7 +57,7 @@ def load(model: str | Path, *, home: str | Path | None = None, threads: int | No
             remedy="Name a package folder, or STUDY@champion for a registered model",
         )
     study, _, wanted = name.partition("@")
-    entry = open_registry(Path(home) if home else settings.home).get(study, wanted)
+    entry = open_registry(Path(home) if home else settings.home).get(study, wanted or CHAMPION)
     loaded = Model.load(Path(entry.package), threads=workers)
     if loaded.package_sha256 != entry.package_sha256:
         raise RegistryError(

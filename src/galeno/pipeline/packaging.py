@@ -32,13 +32,14 @@ def seal_package(context: StepContext) -> dict[str, Any]:
     write_json(folder / "evidence.json", context.result("split")["evidence"])
     write_json(folder / "evaluation.json", evaluated)
     write_json(folder / "provenance.json", _provenance(context, created))
-    content = describe(context, package_sha256="", created=created, libraries=_libraries())
-    write_text(folder / "card.md", render_card(content))
     study = context.study
     identity = (*context.result("fit")["files"], "evidence.json", "evaluation.json")
     about = {"study": study.name, "classes": list(study.class_names), "simulated": study.simulated}
+    # the card is none of the identity: it names the hash, and the second seal covers the card
     sha256 = seal(folder, identity, about)
     content = describe(context, package_sha256=sha256, created=created, libraries=_libraries())
+    write_text(folder / "card.md", render_card(content))
+    seal(folder, identity, about)
     report = place / "report.html"
     write_text(report, render_report(content))
     return {

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from galeno.errors import RunError
+from galeno.evaluation.gate import check_gate
 from galeno.ingest.source import read_source, source_name
 from galeno.pipeline.context import StepContext, digest_frame
 from galeno.pipeline.steps import STEPS
@@ -40,6 +41,8 @@ class RunResult:
     card: str
     standing: str
     """What the registry says of it, for people."""
+    refusals: list[str]
+    """The lines of the gate that refused; empty when it passed."""
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `run --json` prints."""
@@ -48,12 +51,8 @@ class RunResult:
     @property
     def gate_lines(self) -> list[str]:
         """The gate's verdicts, a line each."""
-        return [f"Gate:        {verdict['reason']}" for verdict in self.gate["verdicts"]]
-
-    @property
-    def refusals(self) -> list[str]:
-        """The lines that did not pass."""
-        return [verdict["reason"] for verdict in self.gate["verdicts"] if verdict["outcome"] != "passed"]
+        outcomes = {"passed": "passed", "failed": "failed", "too_few": "too few patients to tell"}
+        return [f"{outcomes[verdict['outcome']]}: {_line(verdict)}" for verdict in self.gate["verdicts"]]
 
 
 def run_study(
@@ -79,11 +78,23 @@ def run_study(
     watcher = reporter or Silent()
     watcher.step("records")
     home = home.resolve()
-    folder = _open_or_create(study, Home(home).create(), fresh=fresh)
+    folder = _open_or_create(study, home, fresh=fresh)
     with folder.hold():
         for name in STEPS:
             _advance(folder, name, home, watcher, threads)
     return _result(folder)
+
+
+def prepare_run(study: Study, home: Path, *, fresh: bool = False) -> str:
+    """Make a run without doing a step of it, for orchestrators that call `run_step`.
+
+    Returns:
+        The run's name: the same for the same study, data and code, unless `fresh`.
+
+    Raises:
+        GalenoError: the records cannot be read, or the home cannot be made.
+    """
+    return _open_or_create(study, home.resolve(), fresh=fresh).name
 
 
 def run_step(
@@ -123,12 +134,13 @@ def _advance(folder: RunFolder, name: str, home: Path, reporter: Reporter, threa
         reporter=reporter,
         threads=study.learning.threads or threads,
     )
-    result = STEPS[name](context)
-    folder.finish(name, result)
-    return result
+    folder.finish(name, STEPS[name](context))
+    return dict(_need(folder, name))
 
 
-def _open_or_create(study: Study, home: Home, *, fresh: bool) -> RunFolder:
+def _open_or_create(study: Study, home: Path, *, fresh: bool) -> RunFolder:
+    check_gate(study.gate, study.class_names, study.evaluation.groups)
+    place = Home(home).create()
     frame = read_source(study.records.source)
     declared = study.model_dump(mode="json")
     facts = {
@@ -142,7 +154,7 @@ def _open_or_create(study: Study, home: Home, *, fresh: bool) -> RunFolder:
     if fresh:
         name = f"{name}-{datetime.now(UTC):%Y%m%d%H%M%S%f}"
     return RunFolder.create(
-        home.runs, name, {**facts, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+        place.runs, name, {**facts, "created": datetime.now(UTC).isoformat(timespec="seconds")}
     )
 
 
@@ -160,7 +172,17 @@ def _result(folder: RunFolder) -> RunResult:
         report=packaged["report"],
         card=packaged["card"],
         standing=registered["standing"],
+        refusals=_refusals(gate, folder.facts["study"]["gate"]["too_few"]),
     )
+
+
+def _refusals(gate: Mapping[str, Any], too_few: str) -> list[str]:
+    refusing = ("failed", "too_few") if too_few == "refuse" else ("failed",)
+    return [_line(verdict) for verdict in gate["verdicts"] if verdict["outcome"] in refusing]
+
+
+def _line(verdict: Mapping[str, Any]) -> str:
+    return f"{verdict['figure']}: {verdict['reason']}"
 
 
 def _need(folder: RunFolder, step: str) -> Mapping[str, Any]:

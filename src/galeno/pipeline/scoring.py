@@ -43,7 +43,7 @@ def predict_file(model: Model, source: Path, output: Path, *, reporter: Reporter
     done = 0
     with open_writer(output) as write:
         for raw in _batches(model, source):
-            write(_identifiers(model, raw, done).hstack(model.answer_frame(raw)))
+            write(_with_identifiers(model, raw, done, model.answer_frame(raw)))
             done += raw.height
             watcher.rows(done)
     return done
@@ -122,12 +122,14 @@ def _batches(model: Model, source: Path) -> Iterator[pl.DataFrame]:
         yield raw
 
 
-def _identifiers(model: Model, raw: pl.DataFrame, before: int) -> pl.DataFrame:
-    """Row number, and the record and patient ids where the file has them."""
+def _with_identifiers(model: Model, raw: pl.DataFrame, before: int, answers: pl.DataFrame) -> pl.DataFrame:
+    """Row number, the record and patient ids where the file has them, and the answers."""
     roles = (model.study.records.record, model.study.records.patient)
     ids = [raw[name] for name in dict.fromkeys(roles) if name is not None and name in raw.columns]
+    taken = {"row", *answers.columns}
+    ids = [values.alias(f"input_{values.name}") if values.name in taken else values for values in ids]
     number = pl.Series("row", np.arange(before + 1, before + raw.height + 1))
-    return pl.DataFrame([number, *ids])
+    return pl.DataFrame([number, *ids, *answers])
 
 
 def _patients(model: Model, raw: pl.DataFrame, numbers: NDArray[np.int64]) -> NDArray[np.str_]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from galeno.errors import LearningError
+from galeno.errors import LearningError, RunError
 from galeno.evaluation.evaluation import Evaluation
 from galeno.evaluation.gate import decide
+from galeno.evaluation.metrics import MAIN
 from galeno.ingest.contract import Contract
 from galeno.ingest.quarantine import write_quarantine
 from galeno.ingest.source import read_source, source_name
@@ -34,6 +35,13 @@ def ingest(context: StepContext) -> dict[str, Any]:
     """Read the source, hold it to the contract, put bad rows in quarantine and good ones in the lake."""
     study = context.study
     frame = read_source(study.records.source)
+    batch = digest_frame(frame)
+    if batch != context.run.facts["data_sha256"]:
+        raise RunError(
+            f"{source_name(study.records.source)} changed after this run was made",
+            where=context.run.name,
+            remedy="Run the study again: changed records make another run",
+        )
     contract = Contract(study)
     admission = contract.admit(frame, source_name(study.records.source))
     place = context.place("ingest")
@@ -46,7 +54,6 @@ def ingest(context: StepContext) -> dict[str, Any]:
             where=source_name(study.records.source),
             remedy=f"{place / 'validation.json'} counts what was wrong",
         )
-    batch = digest_frame(frame)
     table = f"{study.name}/{contract.digest[:16]}"
     version = Lake(context.home.lake).append(
         table, admission.good.with_columns(pl.lit(batch).alias(BATCH)), batch
@@ -115,7 +122,7 @@ def gate(context: StepContext) -> dict[str, Any]:
     """Hold the evaluation to the study's thresholds and to the champion on the same rows."""
     rules = context.study.gate
     evaluation = Evaluation.from_dict(context.result("evaluate")["test"])
-    champion = open_registry(context.home.root).champion(context.study.name)
+    champion = open_registry(context.home.root, create=True).champion(context.study.name)
     if champion is None or rules.champion == "none" or champion.run == context.run.name:
         return decide(rules, evaluation, None).to_dict()
     opponent = judge_champion(champion, context)
@@ -148,10 +155,9 @@ def register(context: StepContext) -> dict[str, Any]:
     target = context.home.packages / context.study.name / sha256[:16]
     if not target.exists():
         copy_folder(Path(packaged["package"]), target)
-    registry = open_registry(context.home.root)
-    metrics = {
-        key: value for key, value in context.result("evaluate")["test"].items() if isinstance(value, float)
-    }
+    registry = open_registry(context.home.root, create=True)
+    figures = context.result("evaluate")["test"]
+    metrics = {key: figures[key] for key in MAIN if figures[key] is not None}
     entry = registry.register(context.study.name, str(target), sha256, context.run.name, metrics)
     champion = registry.champion(context.study.name)
     if champion is None:
@@ -159,7 +165,10 @@ def register(context: StepContext) -> dict[str, Any]:
     if champion.version == entry.version:
         standing = f"{entry.study} version {entry.version}, champion"
     else:
-        standing = f"{entry.study} version {entry.version}, challenger of champion {champion.version}"
+        standing = (
+            f"{entry.study} version {entry.version}, challenger of champion {champion.version}; "
+            f"to let it answer: galeno models promote {entry.study} {entry.version}"
+        )
     return {"version": entry.version, "package": str(target), "standing": standing}
 
 

@@ -1,18 +1,20 @@
 """The fit step: members fitted, conformal threshold set, members refitted on more rows, graphs written.
 
 Calibration and decision rule come from out-of-fold predictions on the training
-part. The conformal threshold comes from the validation part, as members fitted
-on the training part answer it. Then the members learn from both, since rare
-conditions need every patient; the test part has taught nothing.
+part. The conformal threshold and the importance of the input columns come from
+the validation part, as members fitted on the training part answer it. Then the
+members learn from both, since rare conditions need every patient; the test part
+has taught nothing.
 """
 
 from typing import Any
 
-import numpy as np
+import polars as pl
 from threadpoolctl import threadpool_limits
 
+from galeno.evaluation.importance import Importance, measure_importance
 from galeno.learning.export import build_member
-from galeno.learning.fitting import FittedEnsemble, FittedMember, fit_ensemble
+from galeno.learning.fitting import FittedMember, fit_ensemble
 from galeno.learning.selection import Selection
 from galeno.model.conformal import ConformalSet
 from galeno.model.ensemble import Ensemble, Member
@@ -20,7 +22,7 @@ from galeno.model.model import Model
 from galeno.model.parts import ModelParts
 from galeno.model.reference import Reference
 from galeno.pipeline.context import Rows, StepContext
-from galeno.records import FloatMatrix
+from galeno.records import FloatMatrix, Probabilities
 
 
 def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
@@ -28,13 +30,14 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
 
     Returns:
         files: names that make the package's identity; parity: greatest difference between a graph and
-        its estimator on the validation rows; missing: share of values missing, by input column.
+        its estimator on the validation rows; missing: share of values missing, by input column;
+        importance: of the input columns, or why it was not measured.
     """
     study = context.study
     validation = context.rows("validation")
     teaching = context.rows("train", "validation")
     with threadpool_limits(limits=1):
-        conformal, held_out = _conform(selection, context, validation)
+        conformal, importance, held_out = _hold_out(selection, context, validation)
         ensemble = fit_ensemble(
             selection.choices, study, teaching.frame, teaching.labels, threads=context.threads
         )
@@ -58,6 +61,7 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
         "files": sorted(files),
         "parity": max((member.parity or 0.0) for member in members),
         "conformal": conformal.to_dict(),
+        "importance": importance.to_dict(),
         "features": len(ensemble.assembler.names),
         "missing": {
             name: teaching.frame[name].null_count() / max(teaching.frame.height, 1)
@@ -66,16 +70,29 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
     }
 
 
-def _conform(
+def _hold_out(
     selection: Selection, context: StepContext, validation: Rows
-) -> tuple[ConformalSet, np.ndarray[Any, np.dtype[np.float64]]]:
-    training = context.rows("train")
-    fitted: FittedEnsemble = fit_ensemble(
-        selection.choices, context.study, training.frame, training.labels, threads=context.threads
+) -> tuple[ConformalSet, Importance, Probabilities]:
+    """What members that learned from the training part alone show on the validation part."""
+    study, training = context.study, context.rows("train")
+    fitted = fit_ensemble(selection.choices, study, training.frame, training.labels, threads=context.threads)
+
+    def answer(frame: pl.DataFrame) -> Probabilities:
+        return selection.calibration.apply(fitted.probabilities(frame))
+
+    held_out = answer(validation.frame)
+    wanted = study.learning.conformal
+    conformal = ConformalSet.fit(wanted.method, wanted.coverage, held_out, validation.labels)
+    importance = measure_importance(
+        answer,
+        validation.frame,
+        validation.labels,
+        list(study.features_columns),
+        seed=study.seed,
+        members=len(fitted.members),
+        threads=context.threads,
     )
-    held_out = selection.calibration.apply(fitted.probabilities(validation.frame))
-    wanted = context.study.learning.conformal
-    return ConformalSet.fit(wanted.method, wanted.coverage, held_out, validation.labels), held_out
+    return conformal, importance, held_out
 
 
 def _build(member: FittedMember, matrix: FloatMatrix, n_classes: int) -> Member:

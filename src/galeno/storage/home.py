@@ -41,6 +41,12 @@ class Home:
         Raises:
             OutputError: the folders cannot be made.
         """
+        if self.root.exists() and not self.root.is_dir():
+            raise OutputError(
+                "is a file; a home is a folder",
+                where=str(self.root),
+                remedy="Choose another folder with --home or GALENO_HOME",
+            )
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (self.lake, self.runs, self.packages):

@@ -52,7 +52,7 @@ def _guarded(
             except (MlflowException, SQLAlchemyError, OSError) as error:
                 raise RegistryError(
                     f"the registry does not answer ({type(error).__name__})",
-                    where=self.name,
+                    where=self._place,
                     remedy="Check the home folder, or the address in GALENO_REGISTRY",
                 ) from None
             except ModuleNotFoundError as error:
@@ -73,7 +73,9 @@ class Registry:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self.name = re.sub(r"//[^/@]*@", "//", uri)
-        """The URI without user and password, for messages."""
+        """The URI without user and password."""
+        self._place = self.name.removeprefix("sqlite:///")
+        """What messages name: the file of an SQLite registry, else the URI."""
 
     @_guarded
     def register(
@@ -133,13 +135,13 @@ class Registry:
         if version_or_alias == CHAMPION:
             raise RegistryError(
                 f"{study} has no champion yet",
-                where=self.name,
+                where=self._place,
                 remedy=f"Promote a version: galeno models promote {study} VERSION",
             )
         known = ", ".join(entry.version for entry in entries) or "none"
         raise RegistryError(
             f"{study} has no version or alias {version_or_alias!r}",
-            where=self.name,
+            where=self._place,
             remedy=f"Versions: {known}",
         )
 
@@ -177,7 +179,7 @@ class Registry:
         if len(history) < 2:
             raise RegistryError(
                 f"{study} has no earlier champion to go back to",
-                where=self.name,
+                where=self._place,
                 remedy=f"Choose a version: galeno models promote {study} VERSION",
             )
         self._crown(study, history[-2], history[:-1])
@@ -200,7 +202,7 @@ class Registry:
         if study not in names:
             known = ", ".join(names) or "none yet"
             raise RegistryError(
-                f"no study {study!r} is registered", where=self.name, remedy=f"Registered: {known}"
+                f"no study {study!r} is registered", where=self._place, remedy=f"Registered: {known}"
             )
 
     def _studies(self) -> list[str]:

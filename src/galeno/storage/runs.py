@@ -55,8 +55,7 @@ class RunFolder:
     @property
     def facts(self) -> dict[str, Any]:
         """What the run was started with."""
-        facts: dict[str, Any] = read_json(self._facts)
-        return facts
+        return _read(self._facts)
 
     @property
     def _facts(self) -> Path:
@@ -65,10 +64,7 @@ class RunFolder:
     def result(self, step: str) -> dict[str, Any] | None:
         """What a finished step returned; None while it is not finished."""
         path = self.root / "steps" / f"{step}.json"
-        if not path.is_file():
-            return None
-        result: dict[str, Any] = read_json(path)
-        return result
+        return _read(path) if path.is_file() else None
 
     def finish(self, step: str, result: Mapping[str, Any]) -> None:
         """Record that a step is done."""
@@ -102,3 +98,15 @@ class RunFolder:
             yield
         finally:
             os.close(descriptor)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"cannot be read ({type(error).__name__})",
+            where=str(path),
+            remedy="Start over: galeno run --fresh",
+        ) from None
+    return content

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -15,21 +16,25 @@ from galeno.storage.atomic import replacing
 
 Write = Callable[[pl.DataFrame], None]
 
+_Opener = Callable[[Path, ExitStack], Write]
+
 
 @contextmanager
 def open_writer(path: Path) -> Iterator[Write]:
     """Write frames one after the other into a file that appears, whole, when all are in.
 
     Raises:
-        OutputError: the ending is not known, or the folder is not there.
+        OutputError: the ending is not known, the folder is not there, or the disk does not take it.
     """
     name = path.name.lower()
-    openers = {
+    openers: dict[str, _Opener] = {
         ".csv": _csv,
-        ".csv.gz": _csv_gz,
+        ".csv.gz": partial(_csv, zipped=True),
         ".parquet": _parquet,
         ".jsonl": _json_lines,
+        ".jsonl.gz": partial(_json_lines, zipped=True),
         ".ndjson": _json_lines,
+        ".ndjson.gz": partial(_json_lines, zipped=True),
     }
     ending = next((ending for ending in openers if name.endswith(ending)), None)
     if ending is None:
@@ -38,21 +43,19 @@ def open_writer(path: Path) -> Iterator[Write]:
         )
     if not path.parent.is_dir():
         raise OutputError("no such folder", where=str(path.parent), remedy="Make it first")
-    with replacing(path) as temporary, ExitStack() as stack:
-        yield openers[ending](temporary, stack)
+    try:
+        with replacing(path) as temporary, ExitStack() as stack:
+            yield openers[ending](temporary, stack)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be written ({error.strerror or type(error).__name__})",
+            where=str(path),
+            remedy="Choose another place",
+        ) from None
 
 
-def _csv(path: Path, stack: ExitStack) -> Write:
-    return _write_csv(stack.enter_context(path.open("wb")))
-
-
-def _csv_gz(path: Path, stack: ExitStack) -> Write:
-    stream = gzip.open(path, "wb")  # noqa: SIM115  (the stack closes it)
-    stack.callback(stream.close)
-    return _write_csv(stream)
-
-
-def _write_csv(stream: IO[bytes] | gzip.GzipFile) -> Write:
+def _csv(path: Path, stack: ExitStack, *, zipped: bool = False) -> Write:
+    stream = _open(path, stack, zipped=zipped)
     first = True
 
     def write(frame: pl.DataFrame) -> None:
@@ -63,13 +66,19 @@ def _write_csv(stream: IO[bytes] | gzip.GzipFile) -> Write:
     return write
 
 
-def _json_lines(path: Path, stack: ExitStack) -> Write:
-    stream = stack.enter_context(path.open("wb"))
+def _json_lines(path: Path, stack: ExitStack, *, zipped: bool = False) -> Write:
+    stream = _open(path, stack, zipped=zipped)
 
     def write(frame: pl.DataFrame) -> None:
         stream.write(frame.write_ndjson().encode())
 
     return write
+
+
+def _open(path: Path, stack: ExitStack, *, zipped: bool) -> IO[bytes] | gzip.GzipFile:
+    stream = stack.enter_context(path.open("wb"))
+    # without name and time in the gzip header, the same answers are the same bytes
+    return stack.enter_context(gzip.GzipFile("", "wb", fileobj=stream, mtime=0)) if zipped else stream
 
 
 def _parquet(path: Path, stack: ExitStack) -> Write:

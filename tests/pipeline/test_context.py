@@ -1,0 +1,68 @@
+"""What steps are given: digests, labels, results of earlier steps, and rows of the lake."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from galeno.errors import RunError
+from galeno.pipeline.context import StepContext, digest_frame, label_indices
+from galeno.pipeline.runner import RunResult
+from galeno.progress import Silent
+from galeno.records import KEY, PATIENT
+from galeno.storage.home import Home
+from galeno.storage.runs import RunFolder
+from galeno.study import Study
+
+
+@pytest.fixture
+def context(clinic: Study, clinic_home: Path, done: RunResult) -> StepContext:
+    home = Home(clinic_home)
+    return StepContext(clinic, home, RunFolder.open(home.runs, done.run), Silent(), threads=1)
+
+
+def test_digest_tells_values_names_types_and_order_apart() -> None:
+    frame = pl.DataFrame({"a": [1, 2], "b": ["x", None]})
+    others = [
+        frame.with_columns(a=pl.Series([1, 3])),
+        frame.rename({"a": "c"}),
+        frame.with_columns(pl.col("a").cast(pl.Int32)),
+        frame.reverse(),
+        frame.select("b", "a"),
+    ]
+    assert digest_frame(frame) == digest_frame(frame.clone())
+    assert len({digest_frame(one) for one in [frame, *others]}) == 6
+
+
+def test_label_indices_follow_the_classes() -> None:
+    names = pl.Series(["b", "a", None, "other"])
+    assert label_indices(names, ("a", "b")).tolist() == [1, 0, -1, -1]
+
+
+def test_parts_hold_every_row_once(context: StepContext) -> None:
+    whole = context.records()
+    parts = [context.rows(part) for part in ("train", "validation", "test")]
+    keys = pl.concat([rows.frame[KEY] for rows in parts])
+    assert sorted(keys) == whole[KEY].to_list()
+    patients = [set(rows.frame[PATIENT]) for rows in parts]
+    assert not patients[0] & patients[1] | patients[0] & patients[2] | patients[1] & patients[2]
+    assert set(np.unique(parts[0].folds)) == {0, 1}
+    assert set(np.unique(parts[1].folds)) == {-1}
+
+
+def test_rows_that_left_the_lake_are_noticed(context: StepContext, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, "other", {})
+    run.finish("ingest", dict(context.result("ingest")))
+    sides = pl.read_parquet(context.made("split") / "sides.parquet")
+    (run.root / "split").mkdir()
+    sides.head(5).write_parquet(run.root / "split" / "sides.parquet")
+    other = StepContext(context.study, context.home, run, Silent(), threads=1)
+    with pytest.raises(RunError, match="no longer holds the rows"):
+        other.rows("train")
+
+
+def test_a_step_that_is_not_done_is_told(context: StepContext, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, "other", {})
+    with pytest.raises(RunError, match="step 'split' is not done"):
+        StepContext(context.study, context.home, run, Silent(), threads=1).result("split")
