@@ -113,10 +113,12 @@ def run(
     Records, split, learning, evaluation, gate, package, registry. A run that was killed goes on where it
     stopped. Exit code 3: refused by the gate.
     """
-    from galeno.pipeline.runner import prepare_run, run_study
     from galeno.study_file import load_study
 
-    declared = load_study(study, overrides or [])
+    declared = load_study(study, overrides or [])  # a faulty study is told before the slow imports
+
+    from galeno.pipeline.runner import prepare_run, run_study
+
     if prepare:
         name = prepare_run(declared, _home(home), fresh=fresh)
         typer.echo(json.dumps({"run": name}) if as_json else name)

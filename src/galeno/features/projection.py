@@ -6,7 +6,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.covariance import ledoit_wolf_shrinkage
 from threadpoolctl import threadpool_limits
 
 from galeno.features.crossfit import FOLDS, deal_patients
@@ -120,6 +119,8 @@ def _learn_lda(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weights, shape (columns, classes), and offsets of the discriminant scores; absent classes score 0."""
     weights, offset = np.zeros((x.shape[1], classes)), np.zeros(classes)
+    from sklearn.covariance import ledoit_wolf_shrinkage  # takes seconds, and answering does not need it
+
     known = labels >= 0
     present, codes = np.unique(labels[known], return_inverse=True)
     if not len(present):

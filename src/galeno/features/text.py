@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from galeno.features.encoder import Arrays, CrossFitted, FeatureColumn, Sample, column_or_nulls
@@ -171,6 +170,8 @@ def _grams_of(tokens: list[str], longest: int, cache: dict[str, list[str]]) -> s
 
 def _learn_directions(weights: sparse.csr_array, most: int, seed: int) -> NDArray[np.float32]:
     """Right singular vectors, shape (terms, components), scaled so that the components have mean square 1."""
+    from sklearn.utils.extmath import randomized_svd  # takes seconds, and answering does not need it
+
     terms = weights.shape[1]
     count = min(most, terms - 1, weights.shape[0] - 1)
     if count < 1 or not weights.nnz:

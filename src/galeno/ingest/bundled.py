@@ -1,18 +1,10 @@
 """Patient records that scikit-learn carries: something to run on with nothing but an installation."""
 
 import polars as pl
-from sklearn import datasets
 
 from galeno.errors import SourceError
 
-_SETS = {
-    "breast_cancer": datasets.load_breast_cancer,
-    "digits": datasets.load_digits,
-    "iris": datasets.load_iris,
-    "wine": datasets.load_wine,
-}
-
-BUNDLED = tuple(_SETS)
+BUNDLED = ("breast_cancer", "digits", "iris", "wine")
 """Names that `read_bundled` knows."""
 
 
@@ -28,11 +20,13 @@ def read_bundled(name: str) -> pl.DataFrame:
     Raises:
         SourceError: another name.
     """
-    if name not in _SETS:
+    if name not in BUNDLED:
         raise SourceError(
             "no such bundled set", where=f"sklearn:{name}", remedy=f"Known: {', '.join(BUNDLED)}"
         )
-    bunch = _SETS[name]()
+    from sklearn import datasets  # takes two seconds, and only these sets need it
+
+    bunch = getattr(datasets, f"load_{name}")()
     matrix = bunch.data.astype("float64")
     columns = {str(column): matrix[:, index] for index, column in enumerate(bunch.feature_names)}
     names = [str(target) for target in bunch.target_names]

@@ -91,9 +91,18 @@ def fit_candidate(
     estimator = _BUILDERS[candidate.family](params, seed, rows.shape)
     try:
         estimator.fit(rows, positions, sample_weight=weights)
-    except ValueError as error:
+    except _refusals(candidate.family) as error:
         raise LearningError(f"{candidate.name} cannot be fitted ({type(error).__name__})") from None
     return FittedCandidate(candidate, estimator, present.astype(np.int64), n_classes)
+
+
+def _refusals(family: str) -> tuple[type[Exception], ...]:
+    """What a library raises on rows that it cannot work with."""
+    if family != "lightgbm":
+        return (ValueError,)
+    from lightgbm.basic import LightGBMError
+
+    return (ValueError, LightGBMError)
 
 
 @contextmanager

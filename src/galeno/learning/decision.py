@@ -57,6 +57,8 @@ def _maximise_expected_f1(
     expected = probabilities.sum(axis=0) + 1e-9
     rows = expected + prior_rows
     weights, offsets = rows**-0.5, np.zeros(len(expected))
+    if steady.any():
+        weights[~steady] = np.median(weights[steady])
     answers = (probabilities * weights).argmax(axis=1)
     best: tuple[float, NDArray[np.float64], NDArray[np.float64]] = (-1.0, weights, offsets)
     for _ in range(ITERATIONS):

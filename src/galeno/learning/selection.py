@@ -117,6 +117,21 @@ def select(trials: Sequence[Trial], labels: Labels, study: Study) -> Selection:
     )
 
 
+def answer_out_of_fold(selection: Selection, trials: Sequence[Trial]) -> Probabilities:
+    """Calibrated probabilities of the selection on its training rows, each by members that did not see it.
+
+    Zero where a class had no rows that those members could learn from.
+    """
+    judged = {trial.number: trial for trial in trials if trial.outcome == "judged"}
+    members: dict[int, float] = {}
+    for choice in selection.choices:
+        number = next(number for number, trial in judged.items() if trial.candidate == choice.candidate)
+        members[number] = members.get(number, 0.0) + choice.weight
+    mixed = _mix(members, judged)
+    answers: Probabilities = np.where(mixed > 0, selection.calibration.apply(mixed), 0.0)
+    return answers
+
+
 def _weigh(trials: Sequence[Trial], labels: Labels, most: int) -> dict[int, float]:
     """Weights of at most so many members, summing to one."""
     taken = _grow(trials, labels, most)

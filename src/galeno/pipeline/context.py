@@ -77,7 +77,11 @@ class StepContext:
         return Lake(self.home.lake).read(ingested["table"], ingested["version"], ingested["batches"])
 
     def rows(self, *parts: Part) -> Rows:
-        """The rows of these parts."""
+        """The rows of these parts.
+
+        A row without a class of the study (rules that say `keep`) cannot teach: it is left out unless the
+        test part is asked for, where it counts as a miss.
+        """
         sides = pl.read_parquet(self.made("split") / "sides.parquet")
         frame = self.records()
         if not frame[KEY].equals(sides[KEY]):
@@ -87,6 +91,8 @@ class StepContext:
                 remedy="Run with --fresh",
             )
         chosen = sides["part"].is_in(list(parts))
+        if "test" not in parts:
+            chosen &= frame[TARGET].is_in(list(self.study.class_names)).fill_null(value=False)
         frame = frame.filter(chosen)
         return Rows(
             frame=frame,

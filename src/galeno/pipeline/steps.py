@@ -16,7 +16,7 @@ from galeno.ingest.quarantine import write_quarantine
 from galeno.ingest.source import read_source, source_name
 from galeno.learning.baselines import majority_figures
 from galeno.learning.search import search
-from galeno.learning.selection import Selection, select
+from galeno.learning.selection import Selection, answer_out_of_fold, select
 from galeno.learning.split import split
 from galeno.model.model import Model
 from galeno.pipeline.context import StepContext, digest_frame
@@ -76,16 +76,19 @@ def learn(context: StepContext) -> dict[str, Any]:
     """Search candidates by cross-validation inside the training part, and choose."""
     study = context.study
     rows = context.rows("train")
+    place = context.place("learn", keep=True)
     trials = search(
         study,
         rows.frame,
         rows.labels,
         [rows.folds],
-        context.place("learn", keep=True),
+        place,
         threads=context.threads,
         reporter=context.reporter,
     )
     selection = select(trials, rows.labels, study)
+    answers = answer_out_of_fold(selection, trials)
+    pl.DataFrame(answers, schema=list(study.class_names)).write_parquet(place / "out-of-fold.parquet")
     return {
         "selection": selection.to_dict(),
         "majority": majority_figures(rows.labels, study),

@@ -2,13 +2,15 @@
 
 Calibration and decision rule come from out-of-fold predictions on the training
 part. The conformal threshold and the importance of the input columns come from
-the validation part, as members fitted on the training part answer it. Then the
-members learn from both, since rare conditions need every patient; the test part
-has taught nothing.
+the validation part, as members fitted on the training part answer it; where that
+part is small, the threshold also takes the out-of-fold predictions in. Then the
+members learn from both parts, since rare conditions need every patient; the test
+part has taught nothing.
 """
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
@@ -23,6 +25,9 @@ from galeno.model.parts import ModelParts
 from galeno.model.reference import Reference
 from galeno.pipeline.context import Rows, StepContext
 from galeno.records import FloatMatrix, Probabilities
+
+FEW_ROWS = 100
+"""Validation rows below which out-of-fold predictions help to set the conformal threshold."""
 
 
 def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
@@ -81,8 +86,7 @@ def _hold_out(
         return selection.calibration.apply(fitted.probabilities(frame))
 
     held_out = answer(validation.frame)
-    wanted = study.learning.conformal
-    conformal = ConformalSet.fit(wanted.method, wanted.coverage, held_out, validation.labels)
+    conformal = _conform(held_out, validation, training, context)
     importance = measure_importance(
         answer,
         validation.frame,
@@ -93,6 +97,23 @@ def _hold_out(
         threads=context.threads,
     )
     return conformal, importance, held_out
+
+
+def _conform(held_out: Probabilities, validation: Rows, training: Rows, context: StepContext) -> ConformalSet:
+    """The threshold of conformal sets.
+
+    A handful of validation rows would rule nothing out. Below FEW_ROWS the out-of-fold predictions count too
+    (cross-conformal prediction: Vovk, Annals of Mathematics and Artificial Intelligence 2015), without rows
+    whose class the fold had no other patient of.
+    """
+    probabilities, labels = held_out, validation.labels
+    if len(labels) < FEW_ROWS:
+        inside = pl.read_parquet(context.made("learn") / "out-of-fold.parquet").to_numpy()
+        known = inside[np.arange(len(inside)), training.labels] > 0
+        probabilities = np.concatenate([held_out, inside[known]])
+        labels = np.concatenate([labels, training.labels[known]])
+    wanted = context.study.learning.conformal
+    return ConformalSet.fit(wanted.method, wanted.coverage, probabilities, labels)
 
 
 def _build(member: FittedMember, matrix: FloatMatrix, n_classes: int) -> Member:
