@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from galeno.errors import LearningError
-from galeno.learning.split import PARTS, Split, split
+from galeno.learning.split import HANDFUL, PARTS, Split, split
 from galeno.records import KEY, PATIENT, SITE, TARGET, TIME
 from galeno.study import Study
 
@@ -95,12 +95,15 @@ def test_answer_does_not_depend_on_row_order(frame: pl.DataFrame, random: Any) -
 @EASY
 @given(st.lists(st.integers(0, 60), min_size=4, max_size=4), st.integers(0, 100))
 def test_scarce_classes_stand_where_they_can(sizes: list[int], seed: int) -> None:
-    assume(sum(sizes) >= 8)
+    assume(sum(sizes) >= 8 and max(sizes) >= HANDFUL)
     result = split(one_class_each(dict(zip(CLASSES, sizes, strict=True))), make_study(seed=seed))
     for name, size in zip(CLASSES, sizes, strict=True):
         counts = result.evidence["classes"][name]
         held = {part for part in PARTS if counts[part]["patients"]}
-        assert held >= set(("train", "test", "validation")[:size])
+        expected = PARTS if size >= HANDFUL else ("train", "validation") if size >= 3 else ("train",)
+        assert held == set(expected if size else ())
+        if size < HANDFUL:
+            assert counts["validation"]["patients"] == (size >= 3)
         assert all((name in result.evidence["absent"][part]) == (part not in held) for part in PARTS)
 
 
@@ -239,7 +242,7 @@ def test_fewer_training_patients_than_folds() -> None:
     ("frame", "by", "message"),
     [
         (one_class_each({"a": 1}), "patient", "1 patients cannot both teach and judge"),
-        (one_class_each({"a": 2}), "patient", "1 training patients cannot be cross-validated"),
+        (one_class_each({"a": 4, "b": 4}), "patient", "8 patients are too few for three parts"),
         (one_class_each({"a": 20}), "time", "no row has a time"),
         (one_class_each({"a": 20}), "site", "no row has a site"),
         (one_class_each({"a": 20}).with_columns(pl.lit("x").alias(SITE)), "site", "1 sites cannot"),

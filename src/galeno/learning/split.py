@@ -1,10 +1,12 @@
 """Who teaches, who calibrates and who judges: a patient stands on one side only.
 
 By patient, the split is stratified: a patient's stratum is the rarest class among its rows. Scarce classes
-are seated first (training, then test, then validation), so that a class with one patient is learned from, one
-with two is also judged, and one with three or more stands everywhere; the seats left over are filled so that
-every stratum, and the whole, keeps the study's shares within rounding. By time the latest patients judge, and
-by site whole sites judge: there nothing is moved to please a class, and absent classes are named instead.
+are seated first. One with a handful of patients or more stands in every part. One with fewer teaches: of two
+patients both, of three or four all but one, who calibrates; to learn from half of them so as to judge on the
+other half would serve nobody, and the report names the classes that the test part cannot judge. The seats
+left over are filled so that every stratum, and the whole, keeps the study's shares within rounding. By time
+the latest patients judge, and by site whole sites judge: there nothing is moved to please a class, and
+absent classes are named instead.
 
 Patients are ordered by a hash of their id and the seed, so the answer does not depend on the order of rows.
 """
@@ -24,6 +26,8 @@ from galeno.study import Study
 
 PARTS: tuple[Part, ...] = get_args(Part)
 """In the order of the study file; positions in it are part codes."""
+HANDFUL = 5
+"""A class with fewer patients has none in the test part of a split by patient."""
 PRIORITY = (PARTS.index("train"), PARTS.index("test"), PARTS.index("validation"))
 """Which part gets a patient of a scarce class first."""
 
@@ -105,6 +109,7 @@ def split(frame: pl.DataFrame, study: Study) -> Split:
         codes, about = _by_site(frame, patients, shares, study.seed)
     else:
         codes = _stratified(patients, shares)
+        _every_part(codes)
     folds = _folds(patients, codes, study.split.folds)
     parts = np.array(PARTS)[codes[patients.of_row]]
     row_folds = folds[patients.of_row]
@@ -180,14 +185,25 @@ def _seat(patients: _Patients) -> _Ints:
     codes = np.full(len(patients), -1, dtype=np.int64)
     breadth = patients.present.sum(axis=1)
     total = patients.present.sum(axis=0)
-    for rank, part in enumerate(PRIORITY):
+    for part in PRIORITY:
         for label in _rarest_first(patients.present):
-            if total[label] <= rank or np.any(patients.present[codes == part, label]):
-                continue
-            able = np.flatnonzero(patients.present[:, label] & (codes < 0))
-            if able.size:
-                codes[able[np.argmin(breadth[able])]] = part
+            for _ in range(_seats(int(total[label]), PARTS[part]) - _sitting(patients, codes == part, label)):
+                able = np.flatnonzero(patients.present[:, label] & (codes < 0))
+                if able.size:
+                    codes[able[np.argmin(breadth[able])]] = part
     return codes
+
+
+def _seats(patients: int, part: Part) -> int:
+    """How many of a class' patients a part gets before shares are looked at."""
+    if patients >= HANDFUL:
+        return 1
+    calibrating = int(patients >= 3)
+    return {"train": patients - calibrating, "validation": calibrating, "test": 0}[part]
+
+
+def _sitting(patients: _Patients, seated: _Bools, label: int) -> int:
+    return int(patients.present[seated, label].sum())
 
 
 def _counts(size: int, shares: NDArray[np.float64], seated: _Ints, due: NDArray[np.float64]) -> _Ints:
@@ -314,7 +330,7 @@ def _every_part(codes: _Ints) -> None:
         raise LearningError(
             f"{len(codes)} patients are too few for three parts",
             where="split",
-            remedy="Use split.by: patient, change the shares, or give records of more patients",
+            remedy=f"Give records of more patients; by patient, a class with {HANDFUL} of them can be judged",
         )
 
 
