@@ -1,7 +1,6 @@
 """Write the pages of docs/ that are made from the code: study keys and commands.
 
-    python scripts/write_docs.py          writes them
-    python scripts/write_docs.py --check  fails when one is out of date
+`python scripts/write_docs.py` writes them; with `--check` it fails when one is out of date.
 """
 
 import sys
@@ -27,11 +26,12 @@ def study_page() -> str:
         NOTE,
         "# The study file",
         "",
-        "One diagnostic question, declared in one file. `galeno init` drafts it from a table, `galeno run` runs it,",
-        "`galeno schema > study.schema.json` gives editors its JSON schema, and `--set KEY=YAML` overrides any key,",
-        "for example `--set learning.budget.minutes=5` or `--set gate.per_class.NAME.recall=0.6`.",
+        "One diagnostic question, declared in one file. `galeno init` drafts it from a table, `galeno run`",
+        "runs it, `galeno schema > study.schema.json` gives editors its JSON schema, and `--set KEY=YAML`",
+        "overrides any key, for example `--set learning.budget.minutes=5` or",
+        "`--set gate.per_class.NAME.recall=0.6`.",
         "",
-        "YAML is read as version 1.2 reads it: `NO` and `yes` are texts; only `true` and `false` are booleans.",
+        "YAML is read as version 1.2 reads it: `NO` and `yes` are texts, only `true` and `false` booleans.",
         "",
     ]
     done: set[type[BaseModel]] = set()
@@ -44,9 +44,11 @@ def study_page() -> str:
 
 def commands_page() -> str:
     """docs/commands.md: every command with its options."""
-    lines = [NOTE, "# Commands", "", "Exit codes: 0 done, 2 bad input (one message), 3 refused by the gate.", ""]
+    codes = "Exit codes: 0 done, 2 bad input (one message), 3 refused by the gate."
+    lines = [NOTE, "# Commands", "", codes, ""]
     for name, command in _commands(typer.main.get_command(app), "galeno"):
-        lines += [f"## {name}", "", (command.help or "").strip(), "", "| argument or option | meaning |", "|---|---|"]
+        lines += [f"## {name}", "", (command.help or "").strip(), ""]
+        lines += ["| argument or option | meaning |", "|---|---|"]
         for parameter in command.params:
             names = ", ".join(f"`{option}`" for option in [*parameter.opts, *parameter.secondary_opts])
             shown = names if parameter.param_type_name == "option" else f"`{parameter.metavar}`"
@@ -83,15 +85,16 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _section(path: str, model: type[BaseModel]) -> list[str]:
     doc = " ".join((model.__doc__ or "").split())
-    lines = [f"## {f'`{path}`' if path else 'Top level'}", "", doc, "", "| key | type | default | meaning |", "|---|---|---|---|"]
+    lines = [f"## {f'`{path}`' if path else 'Top level'}", "", doc, ""]
+    lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     for key, field in model.model_fields.items():
-        lines.append(f"| `{key}` | {_kind(field.annotation)} | {_default(field)} | {_cell(field.description or '')} |")
+        cells = (f"`{key}`", _kind(field.annotation), _default(field), _cell(field.description or ""))
+        lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
 
 
 def _kind(annotation: Any) -> str:
-    origin = get_origin(annotation)
-    arguments = get_args(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " / ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
@@ -100,13 +103,14 @@ def _kind(annotation: Any) -> str:
         return f"list of {_kind(arguments[0])}"
     if origin is dict:
         return f"mapping of name to {_kind(arguments[1])}"
-    if origin is not None:
-        return _kind(arguments[0])
-    if annotation is type(None):
-        return "null"
+    return _kind(arguments[0]) if origin is not None else _plain_kind(annotation)
+
+
+def _plain_kind(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation.__name__
-    return {"str": "text", "float": "number", "int": "whole number", "bool": "true or false"}[annotation.__name__]
+    names = {str: "text", float: "number", int: "whole number", bool: "true or false", type(None): "null"}
+    return names[annotation]
 
 
 def _default(field: FieldInfo) -> str:
@@ -117,7 +121,9 @@ def _default(field: FieldInfo) -> str:
     value = list(field.default) if isinstance(field.default, tuple) else field.default
     if value is None:
         return "null"
-    return f"`{str(value).lower()}`" if isinstance(value, bool) else (f"`{value}`" if value not in ("", []) else "empty")
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return "empty" if value in ("", []) else f"`{value}`"
 
 
 def _cell(text: str) -> str:

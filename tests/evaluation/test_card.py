@@ -101,10 +101,12 @@ def test_a_card_of_little_is_whole(make_content, make_study, make_evaluation):
     )
 
 
-def test_it_says_how_far_the_sets_can_be_trusted(content):
+def test_it_says_how_far_the_sets_can_be_trusted(content, make_content):
     text = section(render_card(content), "Calibration")
     assert "by temperature scaling" in text
     assert "an aim and no guarantee. On the test part" in text
+    few = content.conformal | {"out_of_fold": True}
+    assert "the validation part, which is small" in render_card(make_content(conformal=few))
 
 
 def test_importance_and_faults_are_told_with_column_names(content):

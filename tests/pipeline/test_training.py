@@ -58,7 +58,8 @@ def test_fitting_again_writes_the_same_bytes(
 ) -> None:
     context = context_of(clinic, clinic_home, done.run)
     copy = RunFolder.create(tmp_path, "copy", context.run.facts)
-    (copy.root / "split").symlink_to(context.made("split"))
+    for step in ("split", "learn"):
+        (copy.root / step).symlink_to(context.made(step))
     copy.finish("ingest", dict(context.result("ingest")))
     other = StepContext(clinic, context.home, copy, Silent(), threads=2)
     fit_model(Selection.from_dict(context.result("learn")["selection"]), other)

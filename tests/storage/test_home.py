@@ -24,5 +24,5 @@ def test_registry_uri_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
-    with pytest.raises(OutputError, match="home cannot be made"):
+    with pytest.raises(OutputError, match="is a file; a home is a folder"):
         Home(tmp_path / "home").create()

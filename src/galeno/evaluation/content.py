@@ -69,7 +69,8 @@ class ReportContent:
         candidates: every candidate that was tried, in order.
         contenders: lines of the comparison, baselines first.
         calibration: kind of calibration that was kept.
-        conformal: {method, coverage, threshold} of the conformal sets.
+        conformal: {method, coverage, threshold} of the conformal sets, and out_of_fold: whether
+            cross-validated predictions helped to set the threshold.
         decision_weights: class name to its weight in the decision rule.
         decision_offsets: class name to its offset; empty where the rule has none.
         importance: of the input columns; None where nobody asked for it.

@@ -209,8 +209,10 @@ class View:
         """How the sets came about, what they aim at and what they reach."""
         wanted = self.content.conformal
         found = self.test.figures["conformal"]["coverage"]
+        rows = "conformal_out_of_fold" if wanted.get("out_of_fold") else "conformal_validation"
         return self.say(
             "conformal_text",
+            rows=self.say(rows),
             aim=self.percent(wanted["coverage"]),
             method=wanted["method"],
             threshold=self.figure(wanted["threshold"]),

@@ -36,7 +36,8 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
     Returns:
         files: names that make the package's identity; parity: greatest difference between a graph and
         its estimator on the validation rows; missing: share of values missing, by input column;
-        importance: of the input columns, or why it was not measured.
+        importance: of the input columns, or why it was not measured; conformal: the threshold, and
+        whether out-of-fold predictions helped to set it.
     """
     study = context.study
     validation = context.rows("validation")
@@ -65,7 +66,7 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
     return {
         "files": sorted(files),
         "parity": max((member.parity or 0.0) for member in members),
-        "conformal": conformal.to_dict(),
+        "conformal": {**conformal.to_dict(), "out_of_fold": len(validation.labels) < FEW_ROWS},
         "importance": importance.to_dict(),
         "features": len(ensemble.assembler.names),
         "missing": {
