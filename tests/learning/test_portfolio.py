@@ -1,5 +1,8 @@
 """What is tried first, and that nothing is tried that the study does not allow."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,3 +56,26 @@ def test_the_views_are_those_of_the_matrix() -> None:
     assembler, _ = Assembler.fit(make_study(), frame, labels, 1, 1)
     for family in FAMILIES:
         assert assembler.view(view_of(family)).size
+
+
+def test_a_library_that_does_not_load_costs_its_family_and_no_more() -> None:
+    # as on a slim system without OpenMP; in a process of its own, where nothing is imported yet
+    code = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "lightgbm":
+            raise OSError("libgomp.so.1: cannot open shared object file")
+
+sys.meta_path.insert(0, Missing())
+import galeno.pipeline.steps
+from galeno.learning.portfolio import portfolio, usable_families
+from galeno.pipeline.example import example_study
+study = example_study("severity")
+assert "lightgbm" in study.learning.families
+assert "lightgbm" not in usable_families(study, 100)
+assert "lightgbm" not in {candidate.family for candidate in portfolio(study, 100)}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

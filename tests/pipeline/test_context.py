@@ -1,19 +1,22 @@
 """What steps are given: digests, labels, results of earlier steps, and rows of the lake."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from clinic import open_clinic, visits
 
 from galeno.errors import RunError
 from galeno.pipeline.context import StepContext, digest_frame, label_indices
-from galeno.pipeline.runner import RunResult
+from galeno.pipeline.runner import RunResult, run_study
 from galeno.progress import Silent
 from galeno.records import KEY, PATIENT
 from galeno.storage.home import Home
 from galeno.storage.runs import RunFolder
 from galeno.study import Study
+from galeno.study_file import load_study
 
 
 @pytest.fixture
@@ -66,3 +69,21 @@ def test_a_step_that_is_not_done_is_told(context: StepContext, tmp_path: Path) -
     run = RunFolder.create(tmp_path, "other", {})
     with pytest.raises(RunError, match="step 'split' is not done"):
         StepContext(context.study, context.home, run, Silent(), threads=1).result("split")
+
+
+def test_rows_without_a_class_count_as_misses_and_do_not_teach(
+    tmp_path: Path, make_home: Callable[[], Path]
+) -> None:
+    frame = visits().with_row_index("n")
+    other = pl.col("n").is_between(0, 199) & (pl.col("n") % 9 == 0)
+    frame = frame.with_columns(condition=pl.when(other).then(pl.lit("X")).otherwise("condition")).drop("n")
+    study = load_study(open_clinic(tmp_path, frame), ["records.rules.unknown_class=keep"])
+    home = make_home()
+    result = run_study(study, home, threads=1)
+    context = StepContext(study, Home(home), RunFolder.open(Home(home).runs, result.run), Silent(), threads=1)
+    assert (context.rows("train").labels >= 0).all()
+    assert (context.rows("validation").labels >= 0).all()
+    outside = int((context.rows("test").labels < 0).sum())
+    assert outside > 0
+    known = sum(figures["n"] for figures in result.metrics["per_class"].values())
+    assert result.metrics["n"] == known + outside

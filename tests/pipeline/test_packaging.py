@@ -19,20 +19,20 @@ IDENTITY = {
     "model.json",
     "reference.json",
     "evidence.json",
-    "evaluation.json",
 }
+BESIDE = {"card.md", "evaluation.json", "provenance.json"}
 
 
 def test_a_package_holds_graphs_json_arrays_and_a_card(done: RunResult) -> None:
     files = read_manifest(Path(done.package)).files
-    assert IDENTITY | {"card.md", "provenance.json", "members/0.onnx"} <= set(files)
+    assert IDENTITY | BESIDE | {"members/0.onnx"} <= set(files)
     assert {Path(name).suffix for name in files} <= {".json", ".npz", ".md", ".onnx", ".ubj", ".txt"}
 
 
 def test_times_and_places_are_not_part_of_the_hash(done: RunResult) -> None:
     manifest = read_manifest(Path(done.package))
     outside = {name for name, entry in manifest.files.items() if not entry.identity}
-    assert outside == {"card.md", "provenance.json"}
+    assert outside == BESIDE
     assert set(manifest.files) >= IDENTITY
 
 

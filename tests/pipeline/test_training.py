@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from galeno.learning.selection import Selection
+from galeno.model.conformal import ConformalSet
 from galeno.model.model import Model
 from galeno.pipeline.context import StepContext
 from galeno.pipeline.runner import RunResult
-from galeno.pipeline.training import fit_model
+from galeno.pipeline.training import FEW_ROWS, fit_model
 from galeno.progress import Silent
 from galeno.records import KEY
 from galeno.storage.home import Home
@@ -38,6 +41,19 @@ def test_the_conformal_threshold_holds_its_coverage_on_the_validation_part(
     conformal = context_of(clinic, clinic_home, done.run).result("fit")["conformal"]
     assert conformal["method"] == "lac"
     assert 0 < conformal["threshold"] <= 1
+
+
+def test_few_validation_rows_are_joined_by_out_of_fold_predictions(
+    clinic: Study, clinic_home: Path, done: RunResult
+) -> None:
+    context = context_of(clinic, clinic_home, done.run)
+    validation, training = context.rows("validation"), context.rows("train")
+    assert len(validation.labels) < FEW_ROWS
+    answers = pl.read_parquet(context.made("learn") / "out-of-fold.parquet").to_numpy()
+    assert answers.shape == (len(training.labels), len(clinic.classes))
+    inside = ConformalSet.from_dict(context.result("fit")["conformal"]).conforming(answers)
+    covered = inside[np.arange(len(answers)), training.labels].mean()
+    assert covered == pytest.approx(clinic.learning.conformal.coverage, abs=0.06)
 
 
 def test_the_reference_describes_teaching_rows_only(

@@ -36,7 +36,7 @@ def test_versions_are_numbered_and_remembered(shared: Registry, study: str) -> N
     assert entries[1].run == "run-2"
     assert entries[1].study == study
     assert entries[1].created.endswith("+00:00")
-    assert entries[1].aliases == ()
+    assert [entry.aliases for entry in entries] == [(), (), ("challenger",)]
     assert {entry.study for entry in shared.versions()} >= {study}
 
 
@@ -57,6 +57,7 @@ def test_promote_and_rollback(shared: Registry, study: str) -> None:
     shared.promote(study, "3")
     shared.promote(study, "3")
     assert shared.promote(study, "2").version == "2"
+    assert not any("challenger" in entry.aliases for entry in shared.versions(study))
     found = shared.champion(study)
     assert found is not None
     assert found == shared.get(study, "champion") == shared.get(study, "2")

@@ -1,8 +1,9 @@
 """The registry: which packages of a study there are, and which one answers.
 
 MLflow keeps it, in SQLite or on a tracking server. A registered model is a study,
-a model version is a package, the alias `champion` is the one that answers. MLflow
-is imported only here and only when asked, with telemetry off and its logging kept quiet.
+a model version is a package, the alias `champion` is the one that answers, and
+`challenger` the newest that was registered and not promoted. MLflow is imported only
+here and only when asked, with telemetry off and its logging kept quiet.
 """
 
 import json
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 
 _PACKAGE = "galeno.package"
 _SHA256 = "galeno.package_sha256"
@@ -81,7 +83,7 @@ class Registry:
     def register(
         self, study: str, package: str, package_sha256: str, run: str, metrics: Mapping[str, float]
     ) -> RegisteredModel:
-        """Add a package as the next version of its study.
+        """Add a package as the next version of its study, which is its challenger until it is promoted.
 
         A package whose hash is there already keeps its version; where it lies is brought up to date.
 
@@ -106,6 +108,7 @@ class Registry:
         # The source is a name, not the path: tracking servers refuse local paths. The tag holds the path.
         source = f"galeno:{package_sha256}"
         created = self._client.create_model_version(study, source=source, tags=tags, await_creation_for=0)
+        self._client.set_registered_model_alias(study, CHALLENGER, str(created.version))
         return self._find(study, str(created.version))
 
     @_guarded
@@ -225,6 +228,8 @@ class Registry:
         # The alias decides; a history that lags behind after a crash only forgets one step back.
         self._client.set_registered_model_alias(study, CHAMPION, version)
         self._client.set_registered_model_tag(study, _HISTORY, ",".join(history))
+        if CHALLENGER in self._find(study, version).aliases:
+            self._client.delete_registered_model_alias(study, CHALLENGER)
 
 
 def _entry(version: Any, aliases: Mapping[str, Any]) -> RegisteredModel:
