@@ -201,3 +201,9 @@ def test_the_plain_rule_is_told_as_such(make_content):
     page = render_report(make_content(decision_weights=even, decision_offsets={}))
     assert "The most probable condition is named first." in page
     assert "need not be the most probable" not in page
+
+
+def test_without_rare_classes_there_is_no_recall_of_them(make_content, make_study, page):
+    assert "Recall of rare classes" in page
+    classes = [c | {"rare": False} for c in make_study().model_dump()["classes"]]
+    assert "Recall of rare classes" not in render_report(make_content(study=make_study(classes=classes)))

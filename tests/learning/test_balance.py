@@ -109,3 +109,13 @@ def test_the_same_seed_gives_the_same_rows(balance: str) -> None:
     assert (one[1] == again[1]).all()
     other = resample(matrix, labels, balance, 6)  # type: ignore[arg-type]
     assert one[0].shape != other[0].shape or (one[0] != other[0]).any()
+
+
+def test_smote_keeps_two_valued_columns_two_valued() -> None:
+    rng = np.random.default_rng(3)
+    labels = np.repeat([0, 1], [200, 20]).astype(np.int64)
+    matrix = np.column_stack([rng.normal(size=(220, 2)), rng.integers(0, 2, (220, 2))]).astype(np.float32)
+    rows, classes = resample(matrix, labels, "smote", seed=1)
+    assert (classes == 1).sum() == 100
+    assert set(np.unique(rows[:, 2:])) == {0.0, 1.0}
+    assert len(np.unique(rows[220:, 0])) > 60, "numbers are interpolated"

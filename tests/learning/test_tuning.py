@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from galeno.learning.candidates import fit_candidate, quietly
 from galeno.learning.portfolio import view_of
 from galeno.learning.trials import Trial, TrialFolder
-from galeno.learning.tuning import EXPLORE, propose
+from galeno.learning.tuning import LEADING, propose
 from galeno.model.ensemble import Link
+from galeno.records import Candidate
 from galeno.study import BALANCES, FAMILIES, Study
 
 from .learning_cases import draw_matrix, make_study
@@ -70,20 +71,21 @@ def test_they_are_the_same_from_trials_that_were_read_back(tmp_path: Path) -> No
         assert one.suggested == other.suggested
 
 
-def test_the_best_family_is_tried_most_and_the_others_in_turn() -> None:
-    study = make_study(families=["logistic", "tree", "forest"])
+def test_leading_families_are_tried_most_and_the_others_in_turn() -> None:
+    scores = {"tree": 0.9, "logistic": 0.8, "forest": 0.7, "extra_trees": 0.6, "xgboost": 0.5}
+    study = make_study(families=list(scores))
     trials = [
-        Trial(number, propose(study, [], number, 100).candidate, "judged", score, {}, Link(), 0.1)
-        for number, score in enumerate([0.2, 0.2, 0.2])
+        Trial(number, Candidate(family, "none"), "judged", score, {}, Link(), 0.1)
+        for number, (family, score) in enumerate(scores.items())
     ]
-    best = Trial(
-        3, propose(make_study(families=["tree"]), [], 3, 100).candidate, "judged", 0.9, {}, Link(), 0.1
-    )
-    families = [
-        propose(study, [*trials, best], number, 100).candidate.family for number in range(4, 4 + 4 * EXPLORE)
-    ]
-    assert families.count("tree") == 3 * EXPLORE
-    assert set(families) == {"logistic", "tree", "forest"}
+    turns = 4
+    families = [propose(study, trials, n, 100).candidate.family for n in range(turns * (LEADING + 1))]
+    assert [families.count(name) for name in scores] == [turns, turns, turns, turns // 2, turns // 2]
+
+
+def test_one_family_alone_is_always_tried() -> None:
+    study = make_study(families=["tree"])
+    assert {propose(study, [], number, 100).candidate.family for number in range(8)} == {"tree"}
 
 
 def test_it_learns_where_the_good_values_are() -> None:

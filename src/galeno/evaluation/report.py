@@ -311,9 +311,11 @@ class View:
 
     @property
     def candidate_figures(self) -> list[str]:
-        """Figures that candidates were compared in."""
+        """Figures that candidates were compared in; without rare classes the score is macro-F1."""
         known = ("score", "macro_f1", "balanced_accuracy", "accuracy", "rare_recall", "log_loss")
-        return [name for name in known if any(name in line.cv for line in self.content.candidates)]
+        idle = () if self.rare else ("score", "rare_recall")
+        lines = self.content.candidates
+        return [name for name in known if name not in idle and any(name in line.cv for line in lines)]
 
     def parameters(self, params: Mapping[str, Any]) -> str:
         """Hyperparameters in one line, as code writes them."""

@@ -74,7 +74,10 @@ def _sampler(matrix: FloatMatrix, sizes: NDArray[np.int64], balance: Balance, se
     discrete = np.flatnonzero([len(np.unique(column)) <= 2 for column in matrix.T])
     if 0 < len(discrete) < matrix.shape[1] and len(discrete) <= MOST_DISCRETE:
         return SMOTENC(
-            categorical_features=discrete, sampling_strategy=wanted, k_neighbors=neighbours, random_state=seed
+            categorical_features=discrete.tolist(),
+            sampling_strategy=wanted,
+            k_neighbors=neighbours,
+            random_state=seed,
         )
     return SMOTE(sampling_strategy=wanted, k_neighbors=neighbours, random_state=seed)
 

@@ -1,9 +1,10 @@
 """Optuna proposes candidates from the trials so far (tree-structured Parzen estimator, Bergstra 2011).
 
-Three proposals in four go to the family that is best so far, the fourth to the
-others in turn. The sampler is made anew for each trial, seeded by study and
-trial number, and told of the earlier trials of the family: what it proposes
-does not depend on whether the search was interrupted.
+Three proposals in four go to the best, the second and the third family so far, the
+fourth to the others in turn: members of several families make the better mix. The
+sampler is made anew for each trial, seeded by study and trial number, and told of
+the earlier trials of the family: what it proposes does not depend on whether the
+search was interrupted.
 """
 
 import warnings
@@ -24,8 +25,8 @@ from galeno.learning.trials import Trial
 from galeno.records import Candidate
 from galeno.study import Family, Study
 
-EXPLORE = 4
-"""Every so many proposals another family has its turn."""
+LEADING = 3
+"""So many families, best first, have a proposal each; then another family has its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,9 @@ def _choose_family(families: Sequence[Family], trials: Sequence[Trial], number: 
         for family in families
     }
     ranking = sorted(families, key=lambda family: -scores[family])
-    others = ranking[1:]
-    if number % EXPLORE or not others:
-        return ranking[0]
-    return others[number // EXPLORE % len(others)]
+    turn, place = divmod(number, LEADING + 1)
+    others = ranking[LEADING:] or ranking
+    return ranking[place % len(ranking)] if place < LEADING else others[turn % len(others)]
 
 
 def _candidate(family: Family, suggested: Mapping[str, Any]) -> Candidate:
