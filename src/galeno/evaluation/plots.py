@@ -68,9 +68,9 @@ def confusion_plot(
     if sum(other):
         rows.append((say("other_label"), list(other)))
     side = 46.0 if len(labels) <= 8 else 30.0
-    names = [shorten(name, 22) for name, _ in rows]
+    names = [shorten(name, 26) for name, _ in rows]
     left = 24 + _CHARACTER * max(len(name) for name in names)
-    heads = [shorten(label, 22) for label in labels]
+    heads = [shorten(label, 26) for label in labels]
     top = 26 + _CHARACTER * 0.72 * max(len(head) for head in heads)
     spill = _CHARACTER * 0.72 * len(heads[-1])
     body = [
