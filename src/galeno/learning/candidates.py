@@ -15,12 +15,13 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from galeno.errors import LearningError
 from galeno.learning.balance import class_weights, resample
 from galeno.learning.export import fitted_output
+from galeno.learning.fourier import FourierSVC
 from galeno.model.ensemble import Link
 from galeno.records import Candidate, FloatMatrix, Labels, Probabilities
 from galeno.study import Balance, Family
@@ -156,10 +157,8 @@ def _lightgbm(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
 
 
 def _svm(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
-    if params.get("kernel") == "linear":
-        # liblinear: the same kind of machine, made for many sparse columns such as n-grams
-        return LinearSVC(C=params.get("C", 1.0), random_state=seed)
-    return SVC(**{"random_state": seed, "cache_size": 500, **params})
+    settings = {"C": params.get("C", 1.0), "random_state": seed}
+    return LinearSVC(**settings) if params.get("kernel") == "linear" else FourierSVC(**settings)
 
 
 def _mlp(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:

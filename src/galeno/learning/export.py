@@ -7,9 +7,7 @@ graph. Trees are converted with float32 thresholds and learn on float32
 matrices, so that the comparisons at the nodes are the same.
 """
 
-import warnings
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +21,7 @@ from skl2onnx import to_onnx
 from sklearn.svm import LinearSVC
 
 from galeno.errors import LearningError, ParityError
+from galeno.learning.fourier import FourierSVC
 from galeno.model.ensemble import Link, Member, open_native, open_session, run_session
 from galeno.records import FloatMatrix, Probabilities
 from galeno.study import Family
@@ -131,21 +130,12 @@ def export(
 def fitted_output(estimator: Any, family: Family, matrix: FloatMatrix) -> Probabilities:
     """What the fitted estimator itself answers, in the shape that its graph answers: (rows, k) float64.
 
-    For support vector machines these are scores: plus and minus the decision value of two classes;
-    for more, soft votes: half the sum of tanh(decision value) over the pairs of a class. scikit-learn's
-    own one-vs-rest counts hard votes instead, where a pair's decision value near zero moves a score by a
-    whole vote and float32 and float64 can disagree. A linear machine has one value a class as it is.
+    For support vector machines these are scores, one a class; for two classes minus and plus the score.
     """
     if family != "svm":
         return np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
-    if isinstance(estimator, LinearSVC):
-        scores = np.asarray(estimator.decision_function(matrix), dtype=np.float64)
-        return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
-    pairwise = np.asarray(_pairwise(estimator).decision_function(matrix), dtype=np.float64)
-    if pairwise.ndim == 1:
-        return np.column_stack([-pairwise, pairwise])
-    votes: Probabilities = np.tanh(pairwise) @ _pair_votes(len(estimator.classes_))
-    return votes
+    scores = np.asarray(estimator.decision_function(matrix), dtype=np.float64)
+    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
 
 
 def check_parity(
@@ -195,7 +185,7 @@ def compare(
 
 def _convert(estimator: Any, family: Family, n_features: int) -> onnx.ModelProto:
     if estimator is None:
-        return _convert_affine(np.zeros((n_features, 1)), np.ones(1))  # one, for every row
+        return _convert_affine([(np.zeros((n_features, 1)), np.ones(1))], n_features)  # one, for every row
     if family in ("xgboost", "lightgbm"):
         kind = [(_INPUT, FloatTensorType([None, n_features]))]
         if family == "xgboost":
@@ -204,13 +194,8 @@ def _convert(estimator: Any, family: Family, n_features: int) -> onnx.ModelProto
         return convert_lightgbm(
             booster, name="galeno", initial_types=kind, target_opset=_BOOSTER_OPSET, zipmap=False
         )
-    if isinstance(estimator, LinearSVC):
-        slopes, heights = estimator.coef_.T, estimator.intercept_
-        if len(estimator.classes_) == 2:
-            slopes, heights = np.hstack([-slopes, slopes]), np.hstack([-heights, heights])
-        return _convert_affine(slopes, heights)
     if family == "svm":
-        return _convert_svm(estimator, n_features)
+        return _convert_machine(estimator, n_features)
     sample = np.zeros((1, n_features), dtype=np.float32)
     return to_onnx(
         estimator, sample, name="galeno", target_opset=_OPSETS, options={id(estimator): {"zipmap": False}}
@@ -242,61 +227,38 @@ def _lightgbm_text(estimator: Any) -> str:
     return text
 
 
-def _convert_affine(slopes: NDArray[Any], heights: NDArray[Any]) -> onnx.ModelProto:
-    """Scores x @ slopes + heights; slopes of shape (features, k)."""
-    n_features, k = slopes.shape
-    constants = {"slopes": slopes.astype(np.float32), "heights": heights.astype(np.float32)}
+def _convert_machine(estimator: LinearSVC | FourierSVC, n_features: int) -> onnx.ModelProto:
+    """Scores of a linear machine, after cosines of projections where it has them."""
+    slopes, heights = estimator.coef_.T, estimator.intercept_
+    if len(estimator.classes_) == 2:
+        slopes, heights = np.hstack([-slopes, slopes]), np.hstack([-heights, heights])
+    if isinstance(estimator, LinearSVC):
+        return _convert_affine([(slopes, heights)], n_features)
+    return _convert_affine([estimator.cosines, (slopes, heights)], n_features)
+
+
+def _convert_affine(layers: Sequence[tuple[NDArray[Any], NDArray[Any]]], n_features: int) -> onnx.ModelProto:
+    """Layers x @ slopes + heights with cosines between them; slopes of shape (inputs, outputs)."""
+    nodes, constants, name = [], [], _INPUT
+    for number, (slopes, heights) in enumerate(layers):
+        if number:
+            nodes.append(helper.make_node("Cos", [name], [f"cosines{number}"]))
+            name = f"cosines{number}"
+        for kind, values in (("MatMul", slopes), ("Add", heights)):
+            constant, result = f"{kind}{number}", f"{kind}{number}_result"
+            constants.append(numpy_helper.from_array(np.asarray(values, dtype=np.float32), constant))
+            nodes.append(helper.make_node(kind, [name, constant], [result]))
+            name = result
+    nodes[-1].output[0] = _OUTPUT
+    k = layers[-1][0].shape[1]
     graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", [_INPUT, "slopes"], ["product"]),
-            helper.make_node("Add", ["product", "heights"], [_OUTPUT]),
-        ],
+        nodes,
         "galeno",
         [helper.make_tensor_value_info(_INPUT, TensorProto.FLOAT, [None, n_features])],
         [helper.make_tensor_value_info(_OUTPUT, TensorProto.FLOAT, [None, k])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        constants,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSETS[""])])
-
-
-def _convert_svm(estimator: Any, n_features: int) -> onnx.ModelProto:
-    """The converter's one-vs-one scores, and the nodes of `fitted_output` after them."""
-    pairwise = _pairwise(estimator)
-    sample = np.zeros((1, n_features), dtype=np.float32)
-    with warnings.catch_warnings():
-        # The converter asks for Platt's constants, which scikit-learn 1.9 deprecates, and finds them empty.
-        warnings.filterwarnings("ignore", "Attribute `prob[AB]_`", FutureWarning)
-        model = to_onnx(
-            pairwise, sample, name="galeno", target_opset=_OPSETS, options={id(pairwise): {"zipmap": False}}
-        )
-    graph, k = model.graph, len(estimator.classes_)
-    scores = graph.output[1].name
-    if k == 2:
-        # The converter's columns are score and minus score; the second class's belongs last.
-        graph.node.append(helper.make_node("Neg", [scores], [_OUTPUT]))
-    else:
-        votes = _pair_votes(k).astype(np.float32)
-        graph.initializer.append(numpy_helper.from_array(votes, "galeno_votes"))
-        graph.node.append(helper.make_node("Tanh", [scores], ["galeno_soft"]))
-        graph.node.append(helper.make_node("MatMul", ["galeno_soft", "galeno_votes"], [_OUTPUT]))
-    graph.output[1].name = _OUTPUT
-    return model
-
-
-def _pairwise(estimator: Any) -> Any:
-    """The same machine, answering one decision value a pair of classes."""
-    pairwise = copy(estimator)
-    pairwise.decision_function_shape, pairwise.break_ties = "ovo", False
-    return pairwise
-
-
-def _pair_votes(k: int) -> Probabilities:
-    """Half a vote for the first class of each pair, minus half for the second; shape (pairs, k)."""
-    pairs = [(i, j) for i in range(k) for j in range(i + 1, k)]
-    votes = np.zeros((len(pairs), k))
-    for row, (i, j) in enumerate(pairs):
-        votes[row, i], votes[row, j] = 0.5, -0.5
-    return votes
 
 
 def _native(estimator: Any, family: Family) -> tuple[bytes | None, str]:

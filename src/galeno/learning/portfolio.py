@@ -6,7 +6,7 @@ from importlib import import_module
 from galeno.records import Candidate
 from galeno.study import Family, Study
 
-MOST_ROWS: Mapping[Family, int] = {"svm": 8_000, "mlp": 100_000}
+MOST_ROWS: Mapping[Family, int] = {"svm": 20_000, "mlp": 100_000}
 """Families whose time grows too fast for more training rows than this."""
 
 SMALL, LARGE = 3_000, 30_000
@@ -135,7 +135,7 @@ _MEDIUM: Sequence[_Line] = (
     ("xgboost", "weights", {"power": 0.5, **_XGB, "max_depth": 5, "colsample_bytree": 0.6}),
     ("logistic", "weights", {"power": 0.5, "C": 10.0}),
     ("forest", "weights", {"power": 0.5, "max_features": 0.6, "criterion": "entropy", "n_estimators": 200}),
-    ("svm", "weights", {"power": 0.5, "C": 30.0}),
+    ("svm", "weights", {"power": 0.5, "C": 3.0}),
     ("extra_trees", "weights", {"power": 0.5, "max_features": 1.0, "n_estimators": 150}),
     ("mlp", "none", {"alpha": 0.3, **_MLP}),
     ("forest", "smote", {"max_features": 0.5, "n_estimators": 120}),

@@ -128,8 +128,8 @@ _SPACES: Mapping[Family, Mapping[str, BaseDistribution]] = {
         "reg_lambda": FloatDistribution(1e-3, 10.0, log=True),
     },
     "svm": {
-        "C": FloatDistribution(0.1, 100.0, log=True),
-        "gamma": CategoricalDistribution(["scale", "auto"]),
+        "C": FloatDistribution(0.03, 10.0, log=True),
+        "kernel": CategoricalDistribution(["gaussian", "linear"]),
     },
     "mlp": {
         "width": CategoricalDistribution([32, 64, 128]),
