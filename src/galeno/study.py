@@ -239,7 +239,9 @@ class Budget(_Section):
     """When the search ends."""
 
     minutes: float = Field(
-        2.0, gt=0, description="Wall-clock budget of learning; not used when trials is set."
+        2.0,
+        gt=0,
+        description="Wall-clock budget of learning: search (four fifths) and final fits; not used with trials.",
     )
     trials: int | None = Field(
         None,

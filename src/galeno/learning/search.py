@@ -34,6 +34,8 @@ FIRST_FOLDS = 2
 """Folds after which a hopeless candidate, or one that is too slow, is given up."""
 HOPELESS = 0.15
 """How far below the best candidate on the same folds is hopeless."""
+SEARCH_SHARE = 0.8
+"""Share of a budget in minutes that is searched; in the rest the members are fitted and refitted."""
 PATIENCE = 40
 """Optimised trials without a better one that end the search."""
 
@@ -235,7 +237,7 @@ class _Clock:
     @classmethod
     def of(cls, study: Study, trials: Sequence[Trial]) -> "_Clock":
         budget = study.learning.budget
-        seconds = np.inf if budget.trials else budget.minutes * 60
+        seconds = np.inf if budget.trials else budget.minutes * 60 * SEARCH_SHARE
         spent = sum(trial.seconds for trial in trials)
         return cls(seconds, budget.trials or np.inf, time.monotonic() + seconds - spent)
 
