@@ -241,7 +241,7 @@ class Budget(_Section):
     minutes: float = Field(
         2.0,
         gt=0,
-        description="Wall-clock budget of learning: search (four fifths) and final fits; not used with trials.",
+        description="Wall-clock budget of learning, four fifths of it for the search; not used with trials.",
     )
     trials: int | None = Field(
         None,
