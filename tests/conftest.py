@@ -27,6 +27,7 @@ def repository() -> Path:
 def real_data() -> Path:
     """Folder with the real records; tests that need it are skipped where it is absent."""
     folder = Path(os.environ.get("GALENO_TEST_DATA") or REPOSITORY.parent / "shared" / "data")
+    folder = folder.resolve()
     if not (folder / "thyroid").is_dir():
         pytest.skip(f"real records are not at {folder}; set GALENO_TEST_DATA")
     return folder

@@ -1,6 +1,7 @@
 """Every family on every balance: fitted, honest about the classes it saw, and the same as a graph."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from galeno.errors import LearningError
 from galeno.learning.candidates import fit_candidate, quietly
 from galeno.learning.export import TOLERANCE, build_member
 from galeno.learning.links import fit_link
+from galeno.learning.portfolio import view_of
 from galeno.model.ensemble import Ensemble
 from galeno.records import Candidate
 from galeno.study import BALANCES, FAMILIES
@@ -126,3 +128,21 @@ def test_an_estimator_that_has_not_converged_says_nothing() -> None:
         for family, params in (("logistic", {"max_iter": 1}), ("mlp", {"max_iter": 1})):
             fit_candidate(Candidate(family, "none", params), matrix, labels, n_classes=3, seed=1)
     assert warnings.filters == before
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_fits_side_by_side_are_the_fits_one_by_one(family: str) -> None:
+    """A library that draws from a generator of the whole process would tell threads apart."""
+    rng = np.random.default_rng(8)
+    matrix = rng.normal(size=(300, 12)).astype(np.float32)
+    labels = (matrix[:, :3] + rng.normal(size=(300, 3))).argmax(axis=1)
+
+    def fit(seed: int) -> np.ndarray:
+        candidate = Candidate(family, "none", QUICK[family], view_of(family))
+        fitted = fit_candidate(candidate, matrix[seed:], labels[seed:], n_classes=3, seed=7)
+        return fitted.output(matrix)
+
+    with quietly(), ThreadPoolExecutor(2) as pool:
+        alone = [fit(seed) for seed in range(6)]
+        together = list(pool.map(fit, range(6)))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))

@@ -157,8 +157,11 @@ def _lightgbm(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
 
 
 def _svm(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
-    settings = {"C": params.get("C", 1.0), "random_state": seed}
-    return LinearSVC(**settings) if params.get("kernel") == "linear" else FourierSVC(**settings)
+    strength = params.get("C", 1.0)
+    if params.get("kernel") == "linear":
+        # the primal problem: the dual's solver draws from one generator that all threads of a process share
+        return LinearSVC(C=strength, dual=False)
+    return FourierSVC(C=strength, random_state=seed)
 
 
 def _mlp(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:

@@ -28,7 +28,8 @@ class FourierSVC:
     def __init__(self, C: float = 1.0, random_state: int = 0) -> None:  # noqa: N803  (scikit-learn's name)
         """C is the inverse strength of regularisation, as in scikit-learn's SVC."""
         self._sampler = RBFSampler(gamma="scale", n_components=COSINES, random_state=random_state)
-        self._machine = LinearSVC(C=C, random_state=random_state)
+        # the primal problem: the dual's solver draws from one generator that all threads of a process share
+        self._machine = LinearSVC(C=C, dual=False)
 
     def fit(
         self, matrix: FloatMatrix, labels: Labels, sample_weight: NDArray[np.float64] | None = None
