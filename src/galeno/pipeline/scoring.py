@@ -1,7 +1,8 @@
 """A model over files: diagnose every record, or judge the model on labelled ones, in bounded memory."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from galeno.records import Labels, Probabilities
 from galeno.storage.writer import open_writer
 
 BATCH = 50_000
-"""Rows held in memory at a time."""
+"""Rows of a batch; AHEAD batches are in memory at a time."""
+AHEAD = 2
 
 
 def predict_file(model: Model, source: Path, output: Path, *, reporter: Reporter | None = None) -> int:
@@ -42,11 +44,29 @@ def predict_file(model: Model, source: Path, output: Path, *, reporter: Reporter
     watcher = reporter or Silent()
     done = 0
     with open_writer(output) as write:
-        for raw in _batches(model, source):
-            write(_with_identifiers(model, raw, done, model.answer_frame(raw)))
-            done += raw.height
+        for answered in _answer_ahead(model, _batches(model, source)):
+            write(answered)
+            done += answered.height
             watcher.rows(done)
     return done
+
+
+def _answer_ahead(model: Model, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Answers batch by batch, in order, AHEAD of them at work: encoders use one core, boosters use all."""
+    pending: deque[Future[pl.DataFrame]] = deque()
+    before = 0
+    with ThreadPoolExecutor(AHEAD) as pool:
+        for raw in batches:
+            pending.append(pool.submit(_answer, model, raw, before))
+            before += raw.height
+            if len(pending) == AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _answer(model: Model, raw: pl.DataFrame, before: int) -> pl.DataFrame:
+    return _with_identifiers(model, raw, before, model.answer_frame(raw))
 
 
 def evaluate_file(model: Model, source: Path) -> dict[str, Any]:
