@@ -51,33 +51,20 @@ class Projection:
     ) -> tuple[Self, FloatMatrix]:
         """Learn the map, and give the columns of the fitting rows, shape (rows, components)."""
         with threadpool_limits(limits=1):  # so that the bits do not depend on how many there are
-            return cls._fit(kind, matrix, shown, sample, components=components, seed=seed)
-
-    @classmethod
-    def _fit(
-        cls,
-        kind: str,
-        matrix: FloatMatrix,
-        shown: NDArray[np.int64],
-        sample: Sample,
-        *,
-        components: int,
-        seed: int,
-    ) -> tuple[Self, FloatMatrix]:
-        x = matrix[:, shown].astype(np.float64)
-        if kind == "pca":
-            projection = cls(kind, shown, *_learn_pca(x, components))
-            return projection, projection.project(matrix)
-        weights, offset = _learn_lda(x, sample.labels, sample.classes)
-        turn = _main_directions(x @ weights + offset, min(components, len(offset)))
-        projection = cls(kind, shown, weights @ turn, offset @ turn)
-        crossed = np.zeros((len(x), turn.shape[1]))
-        folds = deal_patients(sample, seed)
-        for fold in range(FOLDS):
-            inside = folds == fold
-            weights, offset = _learn_lda(x[~inside], sample.labels[~inside], sample.classes)
-            crossed[inside] = (x[inside] @ weights + offset) @ turn
-        return projection, _to_float32(crossed)
+            x = matrix[:, shown].astype(np.float64)
+            if kind == "pca":
+                projection = cls(kind, shown, *_learn_pca(x, components))
+                return projection, projection.project(matrix)
+            weights, offset = _learn_lda(x, sample.labels, sample.classes)
+            turn = _main_directions(x @ weights + offset, min(components, len(offset)))
+            projection = cls(kind, shown, weights @ turn, offset @ turn)
+            crossed = np.zeros((len(x), turn.shape[1]))
+            folds = deal_patients(sample, seed)
+            for fold in range(FOLDS):
+                inside = folds == fold
+                weights, offset = _learn_lda(x[~inside], sample.labels[~inside], sample.classes)
+                crossed[inside] = (x[inside] @ weights + offset) @ turn
+            return projection, _to_float32(crossed)
 
     def project(self, matrix: FloatMatrix) -> FloatMatrix:
         """The projected columns of any rows, shape (rows, components)."""

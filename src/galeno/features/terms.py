@@ -2,14 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-
-Grams = Callable[[str], Iterable[str]]
 
 _LOGS = np.array([0.0] + [1.0 + math.log(count) for count in range(1, 256)])
 """Sublinear weight of a count; counts above 255 weigh like 255."""
