@@ -13,11 +13,23 @@ GalenoError                  exit code 2
 ├── OutputError              a result cannot be written where it was asked for
 ├── SettingError             an environment setting is wrong
 ├── MissingExtraError        an optional dependency is not installed
-└── GateRefusedError         exit code 3: the gate refused the challenger
+├── GateRefusedError         exit code 3: the gate refused the challenger
+├── KeyRingError             the keys that protect patient data are missing, exposed or do not fit
+├── JournalError             the journal does not answer; transient, the caller may try again
+├── BusyError                more is asked than can be done now; transient
+├── IdentityError            nobody can tell who is asking
+├── AccessError              who is asking may not do that
+├── ConsentError             the patient has not consented
+├── InputError               what was sent is not valid, with a fault for each field
+├── NotFoundError            no such diagnosis, patient, user or study
+├── ConflictError            what is asked does not fit what is there
+└── AuditError               exit code 4: the audit trail was changed
 
 A message says what was wrong, where, and what to do; it never holds a value
 of a record.
 """
+
+from collections.abc import Sequence
 
 
 class GalenoError(Exception):
@@ -91,6 +103,67 @@ class MissingExtraError(GalenoError):
             f"{feature} needs an optional dependency",
             remedy=f"Install it with: pip install 'galeno[{extra}]'",
         )
+
+
+class KeyRingError(GalenoError):
+    """The file of keys is missing, readable by others, or does not fit the data."""
+
+
+class JournalError(GalenoError):
+    """The journal cannot be read or written now; nothing of the request was kept."""
+
+
+class BusyError(GalenoError):
+    """More is asked than can be done now.
+
+    Args:
+        what: what was wrong.
+        retry_after: seconds after which to try again.
+    """
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "", retry_after: int = 1) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.retry_after = retry_after
+
+
+class IdentityError(GalenoError):
+    """The key or token is missing, unknown, expired or revoked."""
+
+
+class AccessError(GalenoError):
+    """The caller's role does not allow the action."""
+
+
+class ConsentError(GalenoError):
+    """The study asks for the patient's consent, and there is none to its present policy."""
+
+
+class InputError(GalenoError):
+    """What was sent is not valid.
+
+    Args:
+        faults: field (dotted path, such as `record.age`) and what is wrong with it; never the value.
+    """
+
+    def __init__(self, faults: Sequence[tuple[str, str]], *, where: str = "", remedy: str = "") -> None:
+        field, fault = faults[0]
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(f"{field}: {fault}{more}", where=where, remedy=remedy)
+        self.faults = tuple(faults)
+
+
+class NotFoundError(GalenoError):
+    """There is no such thing, or none that the caller may know of."""
+
+
+class ConflictError(GalenoError):
+    """What is asked does not fit what is there."""
+
+
+class AuditError(GalenoError):
+    """An entry of the audit trail was changed, removed or put elsewhere."""
+
+    exit_code = 4
 
 
 class GateRefusedError(GalenoError):

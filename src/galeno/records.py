@@ -137,6 +137,65 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One thing that somebody did or tried to do. Codes and ids only, no clinical text."""
+
+    action: str
+    """An action of `governance.access`, such as `diagnoses.create`."""
+    outcome: Literal["done", "denied", "failed"]
+    time: str
+    """ISO 8601 with microseconds, UTC."""
+    actor: str
+    role: str
+    site: str = ""
+    address: str = ""
+    """Where the request came from."""
+    face: str = ""
+    """api, fhir, cds_hooks, pages or cli."""
+    purpose: str = "treatment"
+    """treatment, operations, or emergency for access that was broken open."""
+    patient: str = ""
+    """Pseudonym."""
+    study: str = ""
+    model: str = ""
+    """Version and first digits of the package's hash."""
+    subject: str = ""
+    """Id of what was read or made."""
+    input_hash: str = ""
+    """Keyed hash of the input."""
+    latency_ms: float | None = None
+    detail: str = ""
+    """Reason, as a code or a sentence of the caller's own for emergency access."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one input column did to the probability of one condition."""
+
+    column: str
+    value: str | float | bool | None
+    """As the model read it; None where it was missing."""
+    contribution: float
+    """Added to the probability, -1 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one condition has its probability: base + all contributions = probability."""
+
+    condition: str
+    base: float
+    """Probability of the condition for the reference record."""
+    probability: float
+    contributions: tuple[Contribution, ...]
+    """All input columns, the largest effect first."""
+    method: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class RegisteredModel:
     """One version in the registry."""
 

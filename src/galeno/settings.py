@@ -9,6 +9,45 @@ from galeno.errors import SettingError
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """What the environment says of the service. Addresses may hold passwords: never print them.
+
+    Attributes:
+        journal: GALENO_JOURNAL, SQLAlchemy URL of the journal; empty means SQLite in the home.
+        vault: GALENO_VAULT, SQLAlchemy URL of the patients' keys; empty means SQLite in the home.
+        keys: GALENO_KEYS, file of the master keys; empty means `keys.json` in the home.
+        capture_lake: GALENO_CAPTURE_LAKE, folder or s3:// address for captured diagnoses; empty means the
+            home's lake.
+        oidc_issuer: GALENO_OIDC_ISSUER, issuer whose bearer tokens are taken; empty takes none.
+        oidc_audience: GALENO_OIDC_AUDIENCE, audience that a token must name.
+        oidc_jwks: GALENO_OIDC_JWKS, address of the issuer's keys; empty asks the issuer's discovery page.
+        oidc_role_claim: GALENO_OIDC_ROLE_CLAIM, claim that holds the role (dots go into objects).
+        oidc_site_claim: GALENO_OIDC_SITE_CLAIM, claim that holds the site.
+        cds_clients: GALENO_CDS_CLIENTS, JSON file of the hospital systems that may call CDS Hooks.
+        public_url: GALENO_PUBLIC_URL, address that clients see, without a slash at the end.
+    """
+
+    journal: str = ""
+    vault: str = ""
+    keys: str = ""
+    capture_lake: str = ""
+    oidc_issuer: str = ""
+    oidc_audience: str = "galeno"
+    oidc_jwks: str = ""
+    oidc_role_claim: str = "role"
+    oidc_site_claim: str = "site"
+    cds_clients: str = ""
+    public_url: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "ServiceSettings":
+        """Read the settings; an empty variable counts as unset."""
+        env = os.environ if environment is None else environment
+        named = {name: env.get(f"GALENO_{name.upper()}", "") for name in cls.__slots__}
+        return cls(**{name: value for name, value in named.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says; a command's own options come first.
 

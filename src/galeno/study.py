@@ -6,9 +6,12 @@ with line numbers in its errors, is in `study_file`.
 """
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from galeno.hospital import Answering, Fhir, Notifications, Privacy
+from galeno.section import Section, Text
 
 Behaviour = Literal["refuse", "quarantine", "blank", "keep"]
 RangeBehaviour = Literal["refuse", "quarantine", "blank", "keep", "convert"]
@@ -30,28 +33,14 @@ FAMILIES: tuple[Family, ...] = (
 BALANCES: tuple[Balance, ...] = ("none", "weights", "smote", "adasyn", "undersample")
 
 
-def _text(value: Any) -> Any:
-    """YAML reads an unquoted 1 or true as number or boolean; class names and codes are texts."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-Text = Annotated[str, BeforeValidator(_text)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Label(_Section):
+class Label(Section):
     """What a clinician reads."""
 
     es: str = Field("", description="Label in Spanish.")
     en: str = Field("", description="Label in English.")
 
 
-class Conversion(_Section):
+class Conversion(Section):
     """A linear change of unit: value in the column's unit = value * scale + offset."""
 
     unit: str = Field(description="The other unit that values are known to arrive in.")
@@ -59,7 +48,7 @@ class Conversion(_Section):
     offset: float = Field(0.0, description="Added after the factor.")
 
 
-class ColumnRules(_Section):
+class ColumnRules(Section):
     """What happens to a value that breaks a rule; empty keys take `records.rules`."""
 
     type: Behaviour | None = Field(None, description="The value is not of the column's type.")
@@ -68,7 +57,7 @@ class ColumnRules(_Section):
     required: Behaviour | None = Field(None, description="The value is missing where `required` is true.")
 
 
-class Column(_Section):
+class Column(Section):
     """One input column of a record."""
 
     type: ColumnType = Field(
@@ -102,7 +91,7 @@ class Column(_Section):
         return self
 
 
-class Rules(_Section):
+class Rules(Section):
     """What happens when records break a rule, unless a column says otherwise."""
 
     type: Behaviour = Field("blank", description="A value is not of the column's type.")
@@ -129,7 +118,7 @@ class Rules(_Section):
     )
 
 
-class Sql(_Section):
+class Sql(Section):
     """A query to any database that SQLAlchemy reaches."""
 
     url: str = Field(
@@ -138,7 +127,7 @@ class Sql(_Section):
     query: str = Field(description="A SELECT statement.")
 
 
-class Records(_Section):
+class Records(Section):
     """Where the records come from and what their special columns are."""
 
     source: str | Sql = Field(
@@ -160,7 +149,7 @@ class Records(_Section):
     rules: Rules = Field(default_factory=Rules, description="Behaviours of the rules.")
 
 
-class Class(_Section):
+class Class(Section):
     """One condition that the study tells apart."""
 
     name: Text = Field(description="Name used in answers and figures.")
@@ -176,7 +165,7 @@ class Class(_Section):
         return self.values or (self.name,)
 
 
-class Split(_Section):
+class Split(Section):
     """Which patients teach, calibrate and judge."""
 
     train: float = Field(0.7, gt=0, lt=1, description="Share of patients that candidates learn from.")
@@ -197,7 +186,7 @@ class Split(_Section):
         return self
 
 
-class TableFeatures(_Section):
+class TableFeatures(Section):
     """How plain columns become numbers."""
 
     scale: Literal["none", "standard", "robust"] = Field("standard", description="Scaling of numbers.")
@@ -209,7 +198,7 @@ class TableFeatures(_Section):
     )
 
 
-class TextFeatures(_Section):
+class TextFeatures(Section):
     """How free text becomes numbers; works offline, in Spanish and English."""
 
     words: int = Field(2, ge=0, le=3, description="Longest word n-gram; 0 for none.")
@@ -221,7 +210,7 @@ class TextFeatures(_Section):
     svd: int = Field(64, ge=0, le=512, description="Dense components for tree models; 0 for none.")
 
 
-class Features(_Section):
+class Features(Section):
     """How a record becomes one row of the feature matrix."""
 
     table: TableFeatures = Field(default_factory=TableFeatures, description="Plain columns.")
@@ -235,7 +224,7 @@ class Features(_Section):
     )
 
 
-class Budget(_Section):
+class Budget(Section):
     """When the search ends."""
 
     minutes: float = Field(
@@ -250,7 +239,7 @@ class Budget(_Section):
     )
 
 
-class Conformal(_Section):
+class Conformal(Section):
     """The set of conditions that are not ruled out."""
 
     coverage: float = Field(0.9, gt=0, lt=1, description="Share of sets that hold the true condition.")
@@ -259,7 +248,7 @@ class Conformal(_Section):
     )
 
 
-class Learning(_Section):
+class Learning(Section):
     """What is tried, and how the best is chosen."""
 
     budget: Budget = Field(default_factory=Budget, description="How long candidates are tried.")
@@ -290,7 +279,7 @@ class Learning(_Section):
     threads: int | None = Field(None, ge=1, description="Threads per fit; null takes GALENO_THREADS.")
 
 
-class Judging(_Section):
+class Judging(Section):
     """How the model is judged."""
 
     groups: tuple[str, ...] = Field(
@@ -306,7 +295,7 @@ class Judging(_Section):
     )
 
 
-class Bound(_Section):
+class Bound(Section):
     """A threshold with its direction."""
 
     min: float | None = Field(None, description="Smallest value that passes.")
@@ -375,7 +364,7 @@ def _flat_bounds(data: dict[str, Any], prefix: str) -> dict[str, Any]:
     return flat
 
 
-class Study(_Section):
+class Study(Section):
     """One diagnostic question."""
 
     name: str = Field(
@@ -398,6 +387,10 @@ class Study(_Section):
     learning: Learning = Field(default_factory=Learning, description="What is tried.")
     evaluation: Judging = Field(default_factory=Judging, description="How it is judged.")
     gate: Gate = Field(default_factory=Gate, description="What it must reach.")
+    answering: Answering = Field(default_factory=Answering, description="How the service answers.")
+    privacy: Privacy = Field(default_factory=Privacy, description="What patients were promised.")
+    notifications: Notifications = Field(default_factory=Notifications, description="Who is told.")
+    fhir: Fhir = Field(default_factory=Fhir, description="FHIR Bundles and codes.")
 
     @field_validator("classes")
     @classmethod
@@ -438,6 +431,16 @@ class Study(_Section):
         for column in self.evaluation.groups:
             if column not in self.columns and column != roles.site:
                 raise ValueError(f"evaluation.groups names {column!r}, which is not among the columns")
+        return self
+
+    @model_validator(mode="after")
+    def _check_codes(self) -> Self:
+        for column in self.fhir.columns:
+            if column not in self.features_columns:
+                raise ValueError(f"fhir.columns names {column!r}, which is not among the input columns")
+        for name in self.fhir.classes:
+            if name not in self.class_names:
+                raise ValueError(f"fhir.classes names {name!r}, which is not among the classes")
         return self
 
     @property

@@ -32,6 +32,31 @@ class Home:
         """MLflow URI of the registry, an SQLite file in the home."""
         return f"sqlite:///{self.root.absolute().as_posix()}/registry.db"
 
+    @property
+    def journal_url(self) -> str:
+        """SQLAlchemy URL of the journal, an SQLite file in the home."""
+        return f"sqlite:///{self.root.absolute().as_posix()}/journal.db"
+
+    @property
+    def vault_url(self) -> str:
+        """SQLAlchemy URL of the patients' keys, an SQLite file apart from the journal."""
+        return f"sqlite:///{self.root.absolute().as_posix()}/vault.db"
+
+    @property
+    def keys(self) -> Path:
+        """File of the master keys, readable by its owner only."""
+        return self.root / "keys.json"
+
+    @property
+    def standing(self) -> Path:
+        """File that says which model of each study answers, written from the registry."""
+        return self.root / "standing.json"
+
+    @property
+    def anchor(self) -> Path:
+        """File with the last known end of the audit trail."""
+        return self.root / "audit.anchor"
+
     def create(self) -> "Home":
         """Make the folders where they are not there yet, readable by their owner only.
 

@@ -1,0 +1,1 @@
+"""Who may do what, what was done, and what patients were promised."""

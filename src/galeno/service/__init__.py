@@ -1,0 +1,1 @@
+"""The service: one desk of use cases, and faces that translate."""

@@ -1,0 +1,15 @@
+"""Ids that sort by the time they were made, and times as they are written down."""
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+
+def new_id(prefix: str) -> str:
+    """An id such as `dx_0199f3a1c2d4...`: 48 bits of milliseconds (as UUID version 7), 80 random bits."""
+    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def now() -> str:
+    """The present time, ISO 8601, UTC, microseconds; such texts sort as the times do."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
