@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from clinic import clinic_study
+from postgres import fresh_journal_url, fresh_postgres_url, postgres, postgres_url
 
 from galeno.study import Study
 
 if TYPE_CHECKING:
     from galeno.pipeline.runner import RunResult
 
+__all__ = ["fresh_journal_url", "fresh_postgres_url", "postgres", "postgres_url"]
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from galeno.errors import GalenoError, GateRefusedError
+from galeno.operations import add_operations
+from galeno.options import Home, Json, choose_home
 from galeno.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,14 +32,8 @@ app = typer.Typer(
 )
 models = typer.Typer(help="List, show, promote and roll back registered models.", no_args_is_help=True)
 app.add_typer(models, name="models")
+add_operations(app)
 
-Home = Annotated[
-    Path | None,
-    typer.Option(
-        "--home", help="Folder of lake, runs, packages and registry. Default: GALENO_HOME or ~/.galeno."
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -66,7 +62,7 @@ def demo(
 
     if serve:
         raise GalenoError("this version has no service yet", where="--serve", remedy="Use --no-serve")
-    place = _home(home)
+    place = choose_home(home)
     with _progress() as reporter:
         result = run_study(example_study("severity"), place, reporter=reporter, threads=_settings().threads)
     _print_run(result, as_json=as_json)
@@ -120,12 +116,16 @@ def run(
     from galeno.pipeline.runner import prepare_run, run_study
 
     if prepare:
-        name = prepare_run(declared, _home(home), fresh=fresh)
+        name = prepare_run(declared, choose_home(home), fresh=fresh)
         typer.echo(json.dumps({"run": name}) if as_json else name)
         return
     with _progress() as reporter:
         result = run_study(
-            declared, _home(home), reporter=reporter, threads=threads or _settings().threads, fresh=fresh
+            declared,
+            choose_home(home),
+            reporter=reporter,
+            threads=threads or _settings().threads,
+            fresh=fresh,
         )
     _print_run(result, as_json=as_json)
 
@@ -149,7 +149,7 @@ def step(
 
     with _progress() as reporter:
         result = run_step(
-            run_name, name, _home(home), reporter=reporter, threads=threads or _settings().threads
+            run_name, name, choose_home(home), reporter=reporter, threads=threads or _settings().threads
         )
     typer.echo(json.dumps(result, ensure_ascii=False) if as_json else f"{run_name}: {name} done")
 
@@ -171,7 +171,7 @@ def predict(
     from galeno.pipeline.loading import load
     from galeno.pipeline.scoring import predict_file
 
-    loaded = load(model, home=_home(home), threads=threads or _settings().threads)
+    loaded = load(model, home=choose_home(home), threads=threads or _settings().threads)
     with _progress() as reporter:
         rows = predict_file(loaded, input_file, output, reporter=reporter)
     typer.echo(f"{rows} records diagnosed: {output}", err=True)
@@ -189,7 +189,7 @@ def evaluate(
     from galeno.pipeline.loading import load
     from galeno.pipeline.scoring import evaluate_file
 
-    loaded = load(model, home=_home(home), threads=threads or _settings().threads)
+    loaded = load(model, home=choose_home(home), threads=threads or _settings().threads)
     figures = evaluate_file(loaded, input_file)
     if as_json:
         typer.echo(json.dumps(figures, ensure_ascii=False, allow_nan=False))
@@ -278,6 +278,7 @@ def promote(
         str | None, typer.Argument(metavar="VERSION", help="The version that shall answer.")
     ] = None,
     home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Make a registered version the champion."""
     name, _, wanted = study.partition("@")
@@ -285,16 +286,24 @@ def promote(
     if not chosen:
         raise typer.BadParameter("name the version, for example: galeno models promote thyroid 2")
     entry = _registry(home).promote(name, chosen)
-    typer.echo(f"{entry.study}@champion is now version {entry.version}")
+    if as_json:
+        typer.echo(json.dumps(entry.to_dict(), ensure_ascii=False))
+    else:
+        typer.echo(f"{entry.study}@champion is now version {entry.version}")
 
 
 @models.command()
 def rollback(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")], home: Home = None
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Name of the study.")],
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Go back to the champion before this one."""
     entry = _registry(home).rollback(study)
-    typer.echo(f"{entry.study}@champion is version {entry.version} again")
+    if as_json:
+        typer.echo(json.dumps(entry.to_dict(), ensure_ascii=False))
+    else:
+        typer.echo(f"{entry.study}@champion is version {entry.version} again")
 
 
 def main() -> None:
@@ -330,14 +339,10 @@ def _settings() -> Settings:
     return Settings.from_environment()
 
 
-def _home(home: Path | None) -> Path:
-    return home or _settings().home
-
-
 def _registry(home: Path | None) -> Any:
     from galeno.pipeline.loading import open_registry
 
-    return open_registry(_home(home))
+    return open_registry(choose_home(home))
 
 
 def _progress() -> Any:

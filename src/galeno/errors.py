@@ -17,10 +17,13 @@ GalenoError                  exit code 2
 ├── KeyRingError             the keys that protect patient data are missing, exposed or do not fit
 ├── JournalError             the journal does not answer; transient, the caller may try again
 ├── BusyError                more is asked than can be done now; transient
+│   └── TooManyRequestsError one caller asks too often
 ├── IdentityError            nobody can tell who is asking
 ├── AccessError              who is asking may not do that
 ├── ConsentError             the patient has not consented
 ├── InputError               what was sent is not valid, with a fault for each field
+│   ├── TooLongError         it is longer than the service takes
+│   └── MediaTypeError       it is of a media type or encoding that is not taken
 ├── NotFoundError            no such diagnosis, patient, user or study
 ├── ConflictError            what is asked does not fit what is there
 └── AuditError               exit code 4: the audit trail was changed
@@ -126,8 +129,21 @@ class BusyError(GalenoError):
         self.retry_after = retry_after
 
 
+class TooManyRequestsError(BusyError):
+    """One caller asks too often."""
+
+
 class IdentityError(GalenoError):
-    """The key or token is missing, unknown, expired or revoked."""
+    """The key or token is missing, unknown, expired or revoked.
+
+    Args:
+        what: what was wrong; never the key, the token or a claim of it.
+        reason: code for programs and logs, such as `expired`; service/tokens.py lists them.
+    """
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "", reason: str = "unknown") -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.reason = reason
 
 
 class AccessError(GalenoError):
@@ -150,6 +166,14 @@ class InputError(GalenoError):
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         super().__init__(f"{field}: {fault}{more}", where=where, remedy=remedy)
         self.faults = tuple(faults)
+
+
+class TooLongError(InputError):
+    """What was sent is longer than the service takes."""
+
+
+class MediaTypeError(InputError):
+    """What was sent has a media type or an encoding that is not taken."""
 
 
 class NotFoundError(GalenoError):

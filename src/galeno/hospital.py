@@ -60,6 +60,9 @@ class FhirColumn(Section):
     system: str = Field(
         "http://loinc.org", description="Code system of the code; http://loinc.org for LOINC."
     )
+    also: tuple[Text, ...] = Field(
+        (), description="Other codes of that system which mean the same measurement."
+    )
     unit: str = Field(
         "", description="UCUM unit of the column; values in other units are converted. Empty: no unit."
     )

@@ -46,7 +46,7 @@ class Violation:
     rows: tuple[int, ...]
     """First few 1-based data row numbers."""
     behaviour: str
-    """refuse, quarantine, blank, convert or keep."""
+    """refuse, quarantine, blank, convert, keep, or leave_out for patients from whom no model may learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +212,8 @@ class RegisteredModel:
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "metrics": dict(self.metrics), "aliases": list(self.aliases)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "RegisteredModel":
+        """The version that `to_dict` wrote."""
+        return cls(**{**data, "aliases": tuple(data["aliases"]), "metrics": dict(data["metrics"])})

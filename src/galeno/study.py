@@ -132,7 +132,8 @@ class Records(Section):
 
     source: str | Sql = Field(
         description="A path (CSV, CSV.gz, Parquet, JSON lines; relative to the study file), "
-        "`sklearn:breast_cancer` and the like, `cohort:severity` or `cohort:orphan` (simulated), or SQL.",
+        "`sklearn:breast_cancer` and the like, `cohort:severity` or `cohort:orphan` (simulated), "
+        "`fhir:FOLDER` (NDJSON files of a FHIR bulk export, read by the `fhir` section), or SQL.",
     )
     target: str = Field(description="Column with the confirmed condition.")
     patient: str | None = Field(

@@ -209,5 +209,6 @@ def _anchor_source(study: Study, folder: Path) -> Study:
     source = study.records.source
     if not isinstance(source, str) or re.match(r"^(sklearn|cohort):", source) or "://" in source:
         return study
-    anchored = str((folder / source).resolve())
+    scheme, place = ("fhir:", source[5:]) if source.startswith("fhir:") else ("", source)
+    anchored = scheme + str((folder / place).resolve())
     return study.model_copy(update={"records": study.records.model_copy(update={"source": anchored})})

@@ -46,6 +46,7 @@ def test_every_word_is_used():
     made |= {f"kind_{kind}" for kind in ("majority", "logistic", "single", "model", "champion")}
     made |= {f"outcome_{outcome}" for outcome in ("passed", "failed", "too_few")}
     made |= {f"behaviour_{name}" for name in ("refuse", "quarantine", "blank", "convert", "keep")}
+    made |= {"behaviour_leave_out", "rule_opted_out"}
     made |= {f"by_{by}_word" for by in ("patient", "time", "site")}
     # a convert fault is reported as the range that was left
     made |= {f"rule_{check}" for check in {*Rules.model_fields, *FAULTS} - {"", "convert"}}

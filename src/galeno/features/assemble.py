@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -122,17 +123,34 @@ class Assembler:
 
     def transform(self, frame: pl.DataFrame) -> FloatMatrix:
         """The matrix of any rows, shape (rows, columns), C-contiguous, without NaN."""
-        return self._select(self._project(self._encode(frame)))
+        return self.finish(self._encode(frame))
 
     def transform_record(self, values: Mapping[str, object]) -> NDArray[np.float32]:
         """One record, shape (columns,); equal to `transform` on a frame of that one row."""
+        out = self.encode_record(values)
+        if self._projection is None and self._kept is None:
+            return out
+        row: NDArray[np.float32] = self.finish(out[np.newaxis])[0]
+        return row
+
+    def encode_record(self, values: Mapping[str, object]) -> NDArray[np.float32]:
+        """What the encoders alone make of a record, shape (encoded_sources,).
+
+        Each number depends on one input column, so that rows of two records can be mixed column by column.
+        """
         out = np.zeros(self._encoded, np.float32)
         for encoder, place in self._places:
             encoder.write_record(values, out[place])
-        if self._projection is None and self._kept is None:
-            return out
-        row: NDArray[np.float32] = self._select(self._project(out[np.newaxis]))[0]
-        return row
+        return out
+
+    def finish(self, encoded: FloatMatrix) -> FloatMatrix:
+        """The matrix of encoded rows: `transform` is `finish` of what the encoders write."""
+        return self._select(self._project(encoded))
+
+    @cached_property
+    def encoded_sources(self) -> tuple[str, ...]:
+        """Input column of each number that the encoders write."""
+        return tuple(column.source for encoder, _ in self._places for column in encoder.columns)
 
     def view(self, name: str) -> NDArray[np.int64]:
         """Indices of the columns that a view shows.

@@ -82,7 +82,7 @@ class TableEncoder:
         else:
             found: list[Any] = [values.get(name) for name in self._kinds]
             raw = [_NONE if value is None else value for value in found]
-        self._scaler.write_record(np.array(raw, np.float64), out)
+        self._scaler.write_record(raw, out)
         self._categories.write_record(values, out[self._split :])
 
     def state(self) -> tuple[dict[str, Any], Arrays]:

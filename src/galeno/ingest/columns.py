@@ -105,7 +105,10 @@ class ColumnReader:
 
     def _read_number(self, value: object) -> Reading:
         fine: Fault = None
-        if isinstance(value, str):
+        number: float | None
+        if isinstance(value, float) and math.isfinite(value):
+            number = float(value)
+        elif isinstance(value, str):
             text = value.strip(BLANKS)
             number = number_of(text)
             if number is None and text in self._codes:

@@ -78,6 +78,11 @@ class Contract:
             (name, self._readers[name].read, f"bad_value:{name}", f"out_of_range:{name}")
             for name in study.features_columns
         )
+        known = self._known_columns()
+        self.inputs = frozenset(name for name in known if name != roles.target)
+        """Columns that a record may have when it is diagnosed."""
+        self.dates = tuple(name for name, c in study.features_columns.items() if c.type == "date")
+        """Input columns that hold dates."""
         self.digest = _digest(study)
         """Hexadecimal SHA-256 of everything that decides what a good row is; the source is not in it."""
 

@@ -137,8 +137,11 @@ def category_parser(codes: frozenset[str], options: Iterable[str], keep: bool) -
         keep: whether an unknown value stays (it is a fault all the same).
     """
     known = {code_of(option.strip(BLANKS)): option for option in options}
+    plain = {text: (option, None) for text, option in known.items() if text not in codes}
 
     def parse(value: object) -> Reading:
+        if type(value) is str and value in plain:  # most are spelled as declared
+            return plain[value]
         text, fault = _code(value, codes)
         if text is None:
             return None, fault

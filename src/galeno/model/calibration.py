@@ -17,7 +17,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression, minimize, minimize_scalar
 
 from galeno.records import Labels, Probabilities
 
@@ -104,6 +103,8 @@ class Calibration:
 
 
 def _fit_temperature(p: Probabilities, y: Labels, w: NDArray[np.float64]) -> float:
+    from scipy.optimize import minimize_scalar  # takes memory, and answering does not need it
+
     logs = np.log(np.maximum(p, FLOOR))
 
     def loss(log_t: float) -> float:
@@ -114,6 +115,8 @@ def _fit_temperature(p: Probabilities, y: Labels, w: NDArray[np.float64]) -> flo
 
 
 def _fit_vector(p: Probabilities, y: Labels, w: NDArray[np.float64]) -> tuple[float, tuple[float, ...]]:
+    from scipy.optimize import minimize  # takes memory, and answering does not need it
+
     logs, rows, k = np.log(np.maximum(p, FLOOR)), np.arange(len(y)), p.shape[1]
 
     def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -136,6 +139,8 @@ def _fit_curve(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if positive.sum() < MIN_POSITIVES or positive.all():
         return (), ()
+    from scipy.optimize import isotonic_regression  # takes memory, and answering does not need it
+
     x, place = np.unique(p, return_inverse=True)
     weight = np.bincount(place, weights=w)
     share = np.bincount(place, weights=w * positive) / weight
@@ -159,11 +164,14 @@ def _log_softmax(scores: Probabilities) -> Probabilities:
 
 
 def _softmax(scores: Probabilities) -> Probabilities:
-    return _normalise(np.exp(scores - scores.max(axis=1, keepdims=True)))
+    return _normalise(np.exp(scores - np.maximum.reduce(scores, axis=1, keepdims=True)))
 
 
 def _normalise(values: Probabilities) -> Probabilities:
-    total = values.sum(axis=1, keepdims=True)
+    total = np.add.reduce(values, axis=1, keepdims=True)
+    if len(values) == 1 and total[0, 0] > 0:  # one record is worth the short way
+        shares: Probabilities = values / total
+        return shares
     even = 1 / values.shape[1]
     probabilities: Probabilities = np.where(total > 0, values / np.where(total > 0, total, 1), even)
     return probabilities

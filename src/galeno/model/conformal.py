@@ -9,7 +9,7 @@ rows, so that a new row's true condition stays below it with that probability.
          Romano, Sesia and Candès, NeurIPS 2020, without the random part (their u = 1)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal, Self
@@ -55,6 +55,14 @@ class ConformalSet:
         """Conditions below the threshold, shape (rows, classes); with lac a row can have none."""
         inside: NDArray[np.bool_] = _scores(self.method, probabilities) <= self.threshold + SLACK
         return inside
+
+    def conforming_one(self, probabilities: Sequence[float]) -> list[bool]:
+        """`conforming` of one row."""
+        if self.method == "lac":
+            threshold = self.threshold + SLACK
+            return [1 - p <= threshold for p in probabilities]
+        found: list[bool] = self.conforming(np.array([probabilities]))[0].tolist()
+        return found
 
     def contains(self, probabilities: Probabilities, answers: Labels | None = None) -> NDArray[np.bool_]:
         """Conditions that are not ruled out, shape (rows, classes); never none.

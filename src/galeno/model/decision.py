@@ -5,8 +5,9 @@ class, learned out of fold, say how much probability is worth there; weights of
 one are the plain rule of the most probable class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul, sub
 from typing import Any, Self
 
 import numpy as np
@@ -42,6 +43,14 @@ class DecisionRule:
         """All conditions of each row, first to last, shape (rows, classes)."""
         order: Labels = np.argsort(-self.scores(probabilities), axis=1, kind="stable").astype(np.int64)
         return order
+
+    def order_one(self, probabilities: Sequence[float]) -> list[int]:
+        """`order` of one row, without arrays."""
+        scores = list(map(mul, probabilities, self.weights))
+        if self.offsets:
+            scores = list(map(sub, scores, self.offsets))
+        # Reversed sorting keeps equals in their order, too.
+        return sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values that `from_dict` reads."""

@@ -140,7 +140,7 @@ class Ensemble:
         if len(matrix):
             for part in self._parts:
                 part.add(matrix, total)
-            total /= total.sum(axis=1, keepdims=True)
+            total /= np.add.reduce(total, axis=1, keepdims=True)
         return total
 
 
@@ -164,8 +164,8 @@ class _Part:
         self._member, self._threads = member, threads
 
     def add(self, matrix: FloatMatrix, total: Probabilities) -> None:
-        seen = matrix if self._columns is None else np.take(matrix, self._columns, axis=1)
-        predict = self._native if self._member.has_native and len(matrix) > SMALL else self._graph
+        seen = matrix if self._columns is None else matrix.take(self._columns, axis=1)
+        predict = self._native if len(matrix) > SMALL and self._member.has_native else self._graph
         answers = self._link.apply(predict(seen))
         if self._share != 1.0:
             answers = answers * self._share

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from galeno.features.assemble import MODALITIES
 from galeno.ingest.contract import Contract
+from galeno.ingest.values import Value
 from galeno.model.ensemble import CHUNK
 from galeno.model.parts import ModelParts
-from galeno.records import Diagnosis, Labels, Probabilities, RankedCondition
+from galeno.records import Diagnosis, FloatMatrix, Labels, Probabilities, RankedCondition
 from galeno.storage.packages import MANIFEST, read_manifest
 from galeno.storage.packages import verify as check_files
 
@@ -82,8 +83,16 @@ class Model:
         answers = np.empty((frame.height, len(self.classes)))
         for start in range(0, frame.height, CHUNK):
             matrix = self.assembler.transform(frame.slice(start, CHUNK))
-            answers[start : start + CHUNK] = self.calibration.apply(self.ensemble.probabilities(matrix))
+            answers[start : start + CHUNK] = self.answer_matrix(matrix)
         return answers
+
+    def answer_matrix(self, matrix: FloatMatrix) -> Probabilities:
+        """Calibrated probabilities of feature rows (as `assembler.transform` gives them).
+
+        Returns:
+            float64, shape (rows, classes).
+        """
+        return self.calibration.apply(self.ensemble.probabilities(matrix))
 
     def diagnose(self, record: Mapping[str, object]) -> Diagnosis:
         """Answer one record.
@@ -92,12 +101,20 @@ class Model:
             record: column to raw value, as a form or a hospital's system gives it; columns that are not
                 there are missing, columns that the study does not know are ignored.
         """
-        values, faults = self.contract.answer_record(record)
+        return self.diagnose_typed(*self.contract.answer_record(record))
+
+    def diagnose_typed(self, values: Mapping[str, Value], faults: tuple[str, ...] = ()) -> Diagnosis:
+        """Answer one typed record.
+
+        Args:
+            values: every feature column to its typed value, None where missing (as `contract.answer_record`
+                gives them).
+            faults: reasons to review it that were found when it was typed.
+        """
         row = self.assembler.transform_record(values)[np.newaxis]
-        p = self.calibration.apply(self.ensemble.probabilities(row))
-        order = self.decision.order(p)[0].tolist()
-        inside = self.conforming(p)[0].tolist()
-        shares = p[0].tolist()
+        shares = self.answer_matrix(row)[0].tolist()
+        order = self.decision.order_one(shares)
+        inside = self.conformal.conforming_one(shares)
         none = not any(inside)
         inside[order[0]] = True
         reasons = self._judge(shares[order[0]], sum(inside), none)

@@ -6,7 +6,8 @@ from galeno.errors import PackageError, RegistryError
 from galeno.model.model import Model
 from galeno.settings import Settings
 from galeno.storage.home import Home
-from galeno.storage.registry import CHAMPION, Registry
+from galeno.storage.registry import Registry
+from galeno.storage.standing import CHAMPION
 
 
 def open_registry(home: Path, *, create: bool = False) -> Registry:
@@ -22,14 +23,15 @@ def open_registry(home: Path, *, create: bool = False) -> Registry:
     """
     named = Settings.from_environment().registry
     if named:
-        return Registry(named)
+        return Registry(named, standing=Home(home).standing)
     if not create and not home.is_dir():
         raise RegistryError(
             "there is no home here",
             where=str(home),
             remedy="Name it with --home or GALENO_HOME; galeno run makes one",
         )
-    return Registry(Home(home).create().registry_uri)
+    place = Home(home).create()
+    return Registry(place.registry_uri, standing=place.standing)
 
 
 def load(model: str | Path, *, home: str | Path | None = None, threads: int | None = None) -> Model:

@@ -72,7 +72,7 @@ def _provenance(context: StepContext, created: str) -> dict[str, Any]:
         "created": created,
         "source": context.run.facts["source"],
         "data_sha256": context.run.facts["data_sha256"],
-        "lake": {"table": ingested["table"], "version": ingested["version"]},
+        "lake": {name: ingested[name] for name in ("table", "version", "batches")},
         "libraries": _libraries(),
     }
 

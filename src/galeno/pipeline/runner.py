@@ -16,7 +16,7 @@ from typing import Any
 
 from galeno.errors import RunError
 from galeno.evaluation.gate import check_gate
-from galeno.ingest.source import read_source, source_name
+from galeno.ingest.source import read_records, source_name
 from galeno.pipeline.context import StepContext, digest_frame
 from galeno.pipeline.steps import STEPS
 from galeno.progress import Reporter, Silent
@@ -141,7 +141,7 @@ def _advance(folder: RunFolder, name: str, home: Path, reporter: Reporter, threa
 def _open_or_create(study: Study, home: Path, *, fresh: bool) -> RunFolder:
     check_gate(study.gate, study.class_names, study.evaluation.groups)
     place = Home(home).create()
-    frame = read_source(study.records.source)
+    frame, _ = read_records(study)
     declared = study.model_dump(mode="json")
     facts = {
         "study": declared,

@@ -13,7 +13,7 @@ from galeno.evaluation.gate import decide
 from galeno.evaluation.metrics import MAIN
 from galeno.ingest.contract import Contract
 from galeno.ingest.quarantine import write_quarantine
-from galeno.ingest.source import read_source, source_name
+from galeno.ingest.source import read_records, source_name
 from galeno.learning.baselines import majority_figures
 from galeno.learning.search import search
 from galeno.learning.selection import Selection, answer_out_of_fold, select
@@ -22,6 +22,7 @@ from galeno.model.model import Model
 from galeno.pipeline.context import StepContext, digest_frame
 from galeno.pipeline.judging import judge_baselines, judge_champion, judge_rows
 from galeno.pipeline.loading import open_registry
+from galeno.pipeline.optout import leave_out
 from galeno.pipeline.packaging import copy_folder, seal_package
 from galeno.pipeline.training import fit_model
 from galeno.records import BATCH, KEY, GateReport, Verdict
@@ -32,9 +33,12 @@ Step = Callable[[StepContext], dict[str, Any]]
 
 
 def ingest(context: StepContext) -> dict[str, Any]:
-    """Read the source, hold it to the contract, put bad rows in quarantine and good ones in the lake."""
+    """Read the source, hold it to the contract, put bad rows in quarantine and good ones in the lake.
+
+    Rows of patients from whom no model may learn go nowhere.
+    """
     study = context.study
-    frame = read_source(study.records.source)
+    frame, unread = read_records(study)
     batch = digest_frame(frame)
     if batch != context.run.facts["data_sha256"]:
         raise RunError(
@@ -43,9 +47,16 @@ def ingest(context: StepContext) -> dict[str, Any]:
             remedy="Run the study again: changed records make another run",
         )
     contract = Contract(study)
-    admission = contract.admit(frame, source_name(study.records.source))
+    admitted = contract.admit(frame, source_name(study.records.source))
+    admission = leave_out(admitted, contract, context.home)
+    if admission is not admitted:
+        batch = digest_frame(admission.good)  # another batch than the one with all patients
     place = context.place("ingest")
     write_json(place / "validation.json", admission.report.to_dict())
+    if unread:
+        write_json(place / "unread.json", [asdict(fault) for fault in unread])
+        first = f"{unread[0].file}, line {unread[0].line}: {unread[0].what}"
+        context.reporter.note(f"{first} ({len(unread)} faults of the export: {place / 'unread.json'})")
     if admission.quarantine.height:
         write_quarantine(place / "quarantine.parquet", admission)
     if admission.good.height == 0:

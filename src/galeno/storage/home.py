@@ -48,6 +48,11 @@ class Home:
         return self.root / "keys.json"
 
     @property
+    def quarantine(self) -> Path:
+        """Rows that were sent to the service and broke a rule; those of a run lie with the run."""
+        return self.root / "quarantine"
+
+    @property
     def standing(self) -> Path:
         """File that says which model of each study answers, written from the registry."""
         return self.root / "standing.json"

@@ -4,31 +4,43 @@ Delta's log makes an append whole or absent (https://github.com/delta-io/delta/b
 a table is partitioned by batch, so that a run can say which batches it learned from.
 """
 
+import fcntl
+import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
-from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from galeno.errors import LakeError
+from galeno.errors import ConflictError, LakeError
 from galeno.records import BATCH, KEY
 
 _TABLE = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _BATCH = re.compile(r"[A-Za-z0-9_-]+")
+_TURNS = "galeno.turns"
 
 
 class Lake:
-    """Tables in one folder.
+    """Tables in one folder, or below one address of an object store.
 
     Args:
-        root: the folder; made at the first append.
+        root: the folder, made at the first append; or `s3://BUCKET/PREFIX`, reached as the usual AWS_*
+            variables of the environment say.
+
+    Raises:
+        LakeError: an address of another kind.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | str) -> None:
         self.root = root
+        self._options: dict[str, str] | None = None
+        if isinstance(root, str) and "://" in root:
+            if not re.fullmatch(r"s3a?://[^/@\s]+(/[^@\s]*)?", root):
+                raise LakeError("a lake is a folder or an s3:// address", remedy="s3://BUCKET/PREFIX")
+            self._options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
     def append(self, table: str, frame: pl.DataFrame, batch: str) -> int:
         """Add a batch of rows, unless that batch is there already.
@@ -46,19 +58,90 @@ class Lake:
         """
         if not _BATCH.fullmatch(batch):
             raise LakeError("a batch is named with letters, digits, - and _", where=table)
-        current = self.version(table)
-        if current is not None and batch in self.batches(table, current):
-            return current
-        if frame.is_empty():
+        if frame.is_empty() and not self._holds(table, batch):
             raise LakeError(
                 "there are no rows to append", where=table, remedy="See the quarantine for why none was good"
             )
+        with self.hold(table):
+            if not self._holds(table, batch):
+                rows = frame.drop(BATCH, strict=False).with_columns(pl.lit(batch).alias(BATCH)).sort(KEY)
+                with self._faults(table):
+                    write_deltalake(
+                        self._path(table),
+                        rows,
+                        mode="append",
+                        partition_by=[BATCH],
+                        storage_options=self._options,
+                    )
+            return self.version(table) or 0
+
+    def append_next(
+        self, table: str, make: Callable[[tuple[str, ...]], tuple[pl.DataFrame, str] | None]
+    ) -> int | None:
+        """Add the batch that comes next, while nobody else can.
+
+        A folder is locked meanwhile. In an object store two writers may meet; then the one who commits later
+        has a transaction identifier of Delta's against him, and his batch is not written.
+
+        Args:
+            table: the table. It keeps no statistics of its columns in the log, where an erased value would
+                stay, and takes new columns as they come.
+            make: gets the batches that the table holds; returns rows with a KEY column and the batch's name,
+                or None where there is nothing to add.
+
+        Returns:
+            the version of the table that holds the batch; None where nothing was added.
+
+        Raises:
+            ConflictError: somebody else appended meanwhile.
+            LakeError: the rows do not fit the table, or the table is damaged.
+        """
+        with self.hold(table), self._faults(table):
+            delta = self._latest(table)
+            there = () if delta is None else tuple(str(part[BATCH]) for part in delta.partitions())
+            turn = 0 if delta is None else delta.transaction_version(_TURNS) or 0
+            made = make(there)
+            if made is None:
+                return None
+            rows, batch = made
+            try:
+                write_deltalake(
+                    self._path(table) if delta is None else delta,
+                    rows.with_columns(pl.lit(batch).alias(BATCH)).sort(KEY),
+                    mode="append",
+                    partition_by=[BATCH],
+                    schema_mode="merge",
+                    storage_options=self._options,
+                    configuration={"delta.dataSkippingNumIndexedCols": "0"},
+                    commit_properties=CommitProperties(app_transactions=[Transaction(_TURNS, turn + 1)]),
+                )
+            except CommitFailedError:
+                raise ConflictError(
+                    "another process appended at the same time", where=f"{self.root}, {table}"
+                ) from None
+            return self.version(table)
+
+    @contextmanager
+    def hold(self, table: str) -> Iterator[None]:
+        """Keep other writers off a folder's table, also those of other processes; waits for its turn.
+
+        Delta lets appends meet, but not an erasure, which takes away the log that an append builds upon.
+
+        Raises:
+            LakeError: the folder cannot be written to.
+        """
         path = self._path(table)
-        rows = frame.drop(BATCH, strict=False).with_columns(pl.lit(batch).alias(BATCH)).sort(KEY)
+        if isinstance(path, str):
+            yield
+            return
         with self._faults(table):
             path.mkdir(parents=True, exist_ok=True)
-            write_deltalake(path, rows, mode="append", partition_by=[BATCH])
-            return int(DeltaTable(path).version())
+            descriptor = os.open(path / "_lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def version(self, table: str) -> int | None:
         """The latest version of a table, None where there is no such table.
@@ -66,14 +149,9 @@ class Lake:
         Raises:
             LakeError: the table is damaged.
         """
-        path = self._path(table)
-        if not (path / "_delta_log").is_dir():
-            return None
         with self._faults(table):
-            try:
-                return int(DeltaTable(path).version())
-            except TableNotFoundError:  # a folder without one commit: the first append did not end
-                return None
+            delta = self._latest(table)
+            return None if delta is None else int(delta.version())
 
     def batches(self, table: str, version: int) -> tuple[str, ...]:
         """The batches that a version holds, sorted.
@@ -109,6 +187,19 @@ class Lake:
         frame = pl.DataFrame(pl.from_arrow(arrow)).select(*names, pl.col(BATCH).cast(pl.String))
         return frame.sort(KEY, BATCH)
 
+    def _latest(self, table: str) -> DeltaTable | None:
+        path = self._path(table)
+        if isinstance(path, Path) and not (path / "_delta_log").is_dir():
+            return None
+        try:
+            return DeltaTable(path, storage_options=self._options)
+        except TableNotFoundError:  # a folder without one commit: the first append did not end
+            return None
+
+    def _holds(self, table: str, batch: str) -> bool:
+        version = self.version(table)
+        return version is not None and batch in self.batches(table, version)
+
     def _open(self, table: str, version: int) -> DeltaTable:
         latest = self.version(table)
         if latest is None:
@@ -120,12 +211,21 @@ class Lake:
         if not 0 <= version <= latest:
             raise LakeError(f"no version {version}; the latest is {latest}", where=f"{self.root}, {table}")
         with self._faults(table):
-            return DeltaTable(self._path(table), version=version)
+            try:
+                return DeltaTable(self._path(table), version=version, storage_options=self._options)
+            except TableNotFoundError:
+                raise LakeError(
+                    f"version {version} is gone: a patient was erased after it",
+                    where=f"{self.root}, {table}",
+                    remedy="Run the study again with --fresh",
+                ) from None
 
-    def _path(self, table: str) -> Path:
+    def _path(self, table: str) -> Path | str:
         if not _TABLE.fullmatch(table):
             raise LakeError(f"{table!r} is not a table name", remedy="Use letters, digits, -, _ and /")
-        return self.root / table
+        if self._options is not None:
+            return f"{str(self.root).rstrip('/')}/{table}"
+        return Path(self.root) / table
 
     @contextmanager
     def _faults(self, table: str) -> Iterator[None]:

@@ -18,14 +18,17 @@ from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from galeno.errors import MissingExtraError, RegistryError
+from galeno.errors import MissingExtraError, OutputError, RegistryError
 from galeno.records import RegisteredModel
+from galeno.storage.standing import CHALLENGER, CHAMPION, publish, publishing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
+NO_STUDY = "is registered"
+NO_VERSION = "has no version or alias"
+NO_CHAMPION_BEFORE = "has no earlier champion"
+"""Words of messages by which the service tells them apart."""
 
 _PACKAGE = "galeno.package"
 _SHA256 = "galeno.package_sha256"
@@ -33,6 +36,8 @@ _RUN = "galeno.run"
 _METRICS = "galeno.metrics"
 _HISTORY = "galeno.champions"
 _NOISY = ("mlflow", "alembic", "sqlalchemy")
+
+_log = logging.getLogger("galeno.storage")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,10 +75,12 @@ class Registry:
 
     Args:
         uri: MLflow tracking URI: `sqlite:///PATH`, another SQLAlchemy URL, or a server's `https://` address.
+        standing: file that is told of every change, where its folder is there; see `standing.py`.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, *, standing: Path | None = None) -> None:
         self._uri = uri
+        self._standing = standing
         self.name = re.sub(r"//[^/@]*@", "//", uri)
         """The URI without user and password."""
         self._place = self.name.removeprefix("sqlite:///")
@@ -98,6 +105,7 @@ class Registry:
         for known in self._list(study):
             if known.package_sha256 == package_sha256:
                 self._client.set_model_version_tag(study, known.version, _PACKAGE, package)
+                self._publish()
                 return self._find(study, known.version)
         tags = {
             _PACKAGE: package,
@@ -109,6 +117,7 @@ class Registry:
         source = f"galeno:{package_sha256}"
         created = self._client.create_model_version(study, source=source, tags=tags, await_creation_for=0)
         self._client.set_registered_model_alias(study, CHALLENGER, str(created.version))
+        self._publish()
         return self._find(study, str(created.version))
 
     @_guarded
@@ -118,6 +127,10 @@ class Registry:
         Raises:
             RegistryError: there is no such study.
         """
+        try:
+            self._publish()
+        except OutputError as error:  # who only lists may lack the right to write
+            _log.warning("%s", error)
         if study is not None:
             self._require(study)
             return self._list(study)
@@ -143,7 +156,7 @@ class Registry:
             )
         known = ", ".join(entry.version for entry in entries) or "none"
         raise RegistryError(
-            f"{study} has no version or alias {version_or_alias!r}",
+            f"{study} {NO_VERSION} {version_or_alias!r}",
             where=self._place,
             remedy=f"Versions: {known}",
         )
@@ -164,6 +177,7 @@ class Registry:
         """
         chosen = self.get(study, version)
         if CHAMPION in chosen.aliases:
+            self._publish()
             return chosen
         history = [*self._history(study), chosen.version]
         self._crown(study, chosen.version, history)
@@ -181,7 +195,7 @@ class Registry:
         history = [version for version in self._history(study) if version in known]
         if len(history) < 2:
             raise RegistryError(
-                f"{study} has no earlier champion to go back to",
+                f"{study} {NO_CHAMPION_BEFORE} to go back to",
                 where=self._place,
                 remedy=f"Choose a version: galeno models promote {study} VERSION",
             )
@@ -205,7 +219,7 @@ class Registry:
         if study not in names:
             known = ", ".join(names) or "none yet"
             raise RegistryError(
-                f"no study {study!r} is registered", where=self._place, remedy=f"Registered: {known}"
+                f"no study {study!r} {NO_STUDY}", where=self._place, remedy=f"Registered: {known}"
             )
 
     def _studies(self) -> list[str]:
@@ -230,6 +244,14 @@ class Registry:
         self._client.set_registered_model_tag(study, _HISTORY, ",".join(history))
         if CHALLENGER in self._find(study, version).aliases:
             self._client.delete_registered_model_alias(study, CHALLENGER)
+        self._publish()
+
+    def _publish(self) -> None:
+        """Tell the standing; the registry is read under the lock, so that the last writer knows the most."""
+        if self._standing is None or not self._standing.parent.is_dir():
+            return
+        with publishing(self._standing):
+            publish(self._standing, [entry for name in self._studies() for entry in self._list(name)])
 
 
 def _entry(version: Any, aliases: Mapping[str, Any]) -> RegisteredModel:

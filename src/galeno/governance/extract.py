@@ -1,0 +1,135 @@
+"""Everything that is held of one patient (GDPR articles 15 and 20), as JSON and as a FHIR Bundle.
+
+It holds clear text: whoever writes it to a file keeps that file safe.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, Table, select
+
+from galeno.errors import NotFoundError
+from galeno.governance import audit, lake_rows, run_files
+from galeno.governance.extract_bundle import to_bundle
+from galeno.governance.learned import find_models
+from galeno.governance.person import Person
+from galeno.storage import schema
+from galeno.storage.cipher import Cipher
+from galeno.storage.commit import PatientKey
+from galeno.storage.home import Home
+from galeno.storage.ids import now
+from galeno.storage.journal import Journal
+
+__all__ = ["FORMAT", "export", "to_bundle"]
+
+FORMAT = 1
+_SEALED = {
+    "diagnoses": ("record", "answer"),
+    "shadows": ("answer",),
+    "feedback": ("comment",),
+}
+_PAGE = 1000
+
+
+def export(patient_id: str, *, home: Home, journal: Journal, cipher: Cipher) -> dict[str, Any]:
+    """Gather everything that is held of a patient. Nothing is written, not even to the audit trail.
+
+    Args:
+        patient_id: the hospital's own id, as it was sent.
+        home: with lake, runs and quarantine.
+        journal: migrated.
+        cipher: opens what is sealed.
+
+    Returns:
+        plain JSON: format, created, patient {id, pseudonym, known_since, erased}, consents, diagnoses (with
+        record and answer), shadows, feedback (with comment), outcomes, records (rows of the lake by table),
+        quarantine (rows by file), models (that learned from the patient), audit (entries about him). A
+        sealed value whose key was destroyed is null.
+
+    Raises:
+        NotFoundError: nothing is held of such a patient.
+        KeyRingError: the keys do not fit the data.
+        JournalError: a database does not answer.
+        LakeError: a table of the lake cannot be read.
+        OutputError: a file cannot be read.
+    """
+    person = Person(patient_id.strip(), cipher.pseudonym(patient_id))
+    patient = person.pseudonym
+    key = cipher.find((patient,)).get(patient)
+    with journal.read() as connection:
+        held = {
+            table.name: _rows(connection, table, patient, key)
+            for table in (
+                schema.consents,
+                schema.diagnoses,
+                schema.shadows,
+                schema.feedback,
+                schema.outcomes,
+            )
+        }
+        known_since = _scalar(connection, schema.identities, "created", patient)
+        erased = _scalar(connection, schema.erasures, "erased", patient)
+        entries = _entries(connection, patient)
+    roles = run_files.id_columns(home)
+    tables = lake_rows.list_tables(home.lake)
+    traces = {table: lake_rows.find_rows(home.lake, table, person, roles) for table in tables}
+    records = {table: _plain(found.rows) for table, found in traces.items() if found.rows.height}
+    quarantine = {
+        name: _plain(rows) for name, rows in run_files.find_rows(home, person, roles).items() if rows.height
+    }
+    if not (any(held.values()) or known_since or erased or records or quarantine):
+        raise NotFoundError("nothing is held of this patient", remedy="Check the id: it is taken as it is")
+    return {
+        "format": FORMAT,
+        "created": now(),
+        "patient": {
+            "id": person.patient_id,
+            "pseudonym": patient,
+            "known_since": known_since,
+            "erased": erased,
+        },
+        **held,
+        "records": records,
+        "quarantine": quarantine,
+        "models": [model.to_dict() for model in find_models(home, traces)],
+        "audit": entries,
+    }
+
+
+def _rows(connection: Connection, table: Table, patient: str, key: PatientKey | None) -> list[dict[str, Any]]:
+    """A table's rows of the patient, oldest first, with what is sealed opened."""
+    query = select(table).where(table.c.patient == patient).order_by(table.c.created, table.c.id)
+    rows = []
+    for row in connection.execute(query).mappings():
+        opened = {column: _open(key, row, table.name, column) for column in _SEALED.get(table.name, ())}
+        rows.append({**row, **opened})
+    return rows
+
+
+def _open(key: PatientKey | None, row: Mapping[str, Any], table: str, column: str) -> Any:
+    if key is None or row[column] is None:
+        return None
+    value = key.open(row[column], table, column, row["id"])
+    return value.decode() if column == "comment" else json.loads(value)
+
+
+def _scalar(connection: Connection, table: Table, column: str, patient: str) -> str | None:
+    return connection.execute(select(table.c[column]).where(table.c.patient == patient)).scalar()
+
+
+def _entries(connection: Connection, patient: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    while True:
+        after = entries[-1]["seq"] if entries else 0
+        page = audit.read(connection, after=after, limit=_PAGE, patient=patient)
+        entries += page
+        if len(page) < _PAGE:
+            return entries
+
+
+def _plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain JSON: times as ISO texts, not-a-number as null; columns without a value are left out."""
+    rows: list[dict[str, Any]] = json.loads(frame.write_json())
+    return [{name: value for name, value in row.items() if value is not None} for row in rows]

@@ -1,0 +1,416 @@
+"""Use cases of a diagnosis: make it, read it, list it, explain it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+from pydantic_core import from_json, to_json
+from sqlalchemy import Connection, Table, select
+
+from galeno.errors import ConflictError, GalenoError, InputError
+from galeno.governance.access import Action, Caller
+from galeno.ingest.values import Value
+from galeno.model.explain import explain as explain_record
+from galeno.model.model import Model
+from galeno.records import Diagnosis, Explanation, RankedCondition
+from galeno.service.answers import Answer, Feedback, Outcome, StoredDiagnosis
+from galeno.service.counter import Counter
+from galeno.service.intake import unfit
+from galeno.service.notify import outbox_row
+from galeno.service.shelf import Served
+from galeno.storage import schema
+from galeno.storage.commit import Change, Sealed
+from galeno.storage.ids import new_id, now
+
+LONGEST_ID = 200
+"""Characters of a patient id."""
+MOST_FAULTS = 20
+PAGE = 200
+"""Most diagnoses of one page."""
+CLOCK_SKEW = timedelta(days=1)
+"""How far ahead of this clock a date may be: time zones, and clocks that go fast."""
+
+
+class Diagnosing(Counter):
+    """Make, read, list and explain diagnoses."""
+
+    async def diagnose(
+        self,
+        caller: Caller,
+        study: str,
+        patient_id: str,
+        record: Mapping[str, object],
+        *,
+        explain: bool = False,
+    ) -> Answer:
+        """Diagnose one record. When this returns, the answer is on disk.
+
+        Args:
+            caller: who is asking.
+            study: name of the study.
+            patient_id: the hospital's own id; it is kept encrypted only.
+            record: column to raw value; columns that are not there are missing.
+            explain: also explain the first conditions.
+
+        Raises:
+            InputError: an unknown column, or a value that the study's rules do not take.
+            AccessError: the caller may not.
+            ConsentError: the study asks for consent, and there is none.
+            NotFoundError: no such study has a champion.
+            BusyError: the model was stopped, or too many are waiting.
+            JournalError: the journal does not answer; nothing was kept.
+        """
+        await self.permit(caller, Action.DIAGNOSES_CREATE)
+        answer, change = await self._make(caller, study, patient_id, record)
+        if explain:
+            model = self.rooms.shelf.get(study).model
+            explanations = await asyncio.to_thread(_explain, model, record)
+            answer = replace(answer, explanations=explanations)
+        await self.rooms.commits.commit(change)
+        self.diagnosed(answer)
+        return answer
+
+    async def diagnose_many(
+        self, caller: Caller, study: str, requests: Sequence[tuple[str, Mapping[str, object]]]
+    ) -> list[Answer | GalenoError]:
+        """Diagnose several records; each gets its answer or its own error. One wait for the disk.
+
+        Args:
+            caller: who is asking.
+            study: name of the study.
+            requests: patient id and record of each.
+
+        Raises:
+            AccessError: the caller may not.
+            NotFoundError: no such study has a champion.
+            JournalError: the journal does not answer; nothing was kept.
+        """
+        await self.permit(caller, Action.DIAGNOSES_CREATE)
+        self.serving(study)
+        made: list[Answer | GalenoError] = []
+        changes: list[Change] = []
+        for patient_id, record in requests:
+            try:
+                answer, change = await self._make(caller, study, patient_id, record)
+            except GalenoError as error:
+                made.append(error)
+                continue
+            made.append(answer)
+            changes.append(change)
+            await asyncio.sleep(0)  # a long batch lets single requests through
+        await asyncio.gather(*(self.rooms.commits.commit(change) for change in changes))
+        for each in made:
+            if isinstance(each, Answer):
+                self.diagnosed(each)
+        return made
+
+    async def read_diagnosis(self, caller: Caller, diagnosis_id: str) -> StoredDiagnosis:
+        """One diagnosis with its input, feedback and outcomes.
+
+        Raises:
+            NotFoundError: no such diagnosis, or one of another site.
+            AccessError: the caller may not.
+        """
+        row = await self.find(caller, Action.DIAGNOSES_READ, diagnosis_id)
+        stored = await self.read(lambda connection: self._open(connection, row))
+        await self.record(self._read_entry(caller, Action.DIAGNOSES_READ, row))
+        return stored
+
+    async def list_diagnoses(
+        self,
+        caller: Caller,
+        *,
+        study: str | None = None,
+        patient_id: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> tuple[list[StoredDiagnosis], str | None]:
+        """Diagnoses, newest first, without their inputs; clinicians see those of their own site.
+
+        Args:
+            caller: who is asking.
+            study: only of this study.
+            patient_id: only of this patient.
+            limit: of one page, at most PAGE.
+            after: id that the page before ended with.
+
+        Returns:
+            the page, and the id to go on after, None at the end.
+        """
+        await self.permit(caller, Action.DIAGNOSES_LIST)
+        table = schema.diagnoses
+        query = select(table).order_by(table.c.id.desc()).limit(min(limit, PAGE) + 1)
+        patient = self.rooms.cipher.pseudonym(patient_id) if patient_id else ""
+        if study:
+            query = query.where(table.c.study == study)
+        if patient:
+            query = query.where(table.c.patient == patient)
+        if after:
+            query = query.where(table.c.id < after)
+        if not sees_all_sites(caller):
+            query = query.where(table.c.site == caller.site)
+
+        def work(connection: Connection) -> list[StoredDiagnosis]:
+            return [self._stored(dict(row)) for row in connection.execute(query).mappings()]
+
+        found = await self.read(work)
+        page = found[: min(limit, PAGE)]
+        await self.record(
+            self.entry(
+                caller,
+                Action.DIAGNOSES_LIST,
+                study=study or "",
+                patient=patient,
+                detail=f"{len(page)} listed",
+            )
+        )
+        return page, page[-1].id if len(found) > len(page) else None
+
+    async def explain(self, caller: Caller, diagnosis_id: str) -> tuple[Explanation, ...]:
+        """Why the first conditions of a diagnosis have their probabilities, by the model that answered.
+
+        Raises:
+            NotFoundError: no such diagnosis.
+            ConflictError: its input was not kept.
+            RegistryError: its model is no longer there.
+        """
+        row = await self.find(caller, Action.DIAGNOSES_EXPLAIN, diagnosis_id)
+        if row["record"] is None:
+            raise ConflictError("the input of this diagnosis was not kept", where="diagnoses")
+        model = await asyncio.to_thread(self.rooms.shelf.version, row["study"], row["version"])
+        record = await asyncio.to_thread(self._unseal, row, "record")
+        explanations = await asyncio.to_thread(_explain, model, record)
+        await self.record(self._read_entry(caller, Action.DIAGNOSES_EXPLAIN, row))
+        return explanations
+
+    async def _make(
+        self, caller: Caller, study: str, patient_id: str, record: Mapping[str, object]
+    ) -> tuple[Answer, Change]:
+        """Answer one record, and what is to be written for it."""
+        started = perf_counter()
+        served = self.serving(study)
+        check_patient_id(patient_id)
+        values, faults = type_record(served.model, record)
+        patient = self.rooms.cipher.pseudonym(patient_id)
+        await self.need_consent(caller, served.model.study, patient, Action.DIAGNOSES_CREATE)
+        diagnosis = served.model.diagnose_typed(values, faults)
+        answer = Answer(
+            id=new_id("dx"),
+            study=study,
+            created=now(),
+            patient=patient,
+            diagnosis=diagnosis,
+            captured=True,
+        )
+        sealed = to_json(record)
+        rows: list[tuple[Any, Mapping[str, Any]]] = []
+        row = _row(answer, caller, sealed, started)
+        if not _captured(answer.id, served.model.study.answering.capture):
+            row["record"] = None
+            answer = replace(answer, captured=False)
+        rows.append((schema.diagnoses, row))
+        if served.challenger is not None:
+            rows += _shadow(answer, served, record)
+        told = outbox_row(served.model.study, answer.id, diagnosis.reasons)
+        if told is not None:
+            rows.append((schema.outbox, told))
+        entry = self.entry(
+            caller,
+            Action.DIAGNOSES_CREATE,
+            time=answer.created,
+            patient=patient,
+            study=study,
+            model=f"{diagnosis.version}@{diagnosis.package_sha256[:12]}",
+            subject=answer.id,
+            input_hash=self.rooms.cipher.input_hash(sealed),
+            latency_ms=row["latency_ms"],
+        )
+        return answer, Change(rows=tuple(rows), audit=(entry,), patient=patient, identity=patient_id)
+
+    def _open(self, connection: Connection, row: Mapping[str, Any]) -> StoredDiagnosis:
+        """A diagnosis with everything that belongs to it."""
+        said = _of(connection, schema.feedback, row["id"])
+        confirmed = _of(connection, schema.outcomes, row["id"])
+        record = None if row["record"] is None else self._unseal(row, "record")
+        named = select(schema.identities).where(schema.identities.c.patient == row["patient"])
+        identity = connection.execute(named).mappings().first()
+        cipher = self.rooms.cipher
+        return self._stored(
+            row,
+            record=record,
+            patient_id=None
+            if identity is None
+            else cipher.open(
+                row["patient"], identity["sealed"], "identities", "sealed", row["patient"]
+            ).decode(),
+            feedback=tuple(self._feedback(each) for each in said),
+            outcomes=tuple(
+                Outcome(
+                    **{key: each[key] for key in ("id", "created", "actor", "condition")},
+                    confirmed_on=each["confirmed_on"],
+                    source=each["source"],
+                )
+                for each in confirmed
+            ),
+        )
+
+    def _feedback(self, row: Mapping[str, Any]) -> Feedback:
+        comment = None
+        if row["comment"] is not None:
+            cipher = self.rooms.cipher
+            comment = cipher.open(row["patient"], row["comment"], "feedback", "comment", row["id"]).decode()
+        keys = ("id", "created", "actor", "agrees", "condition", "rating", "reason")
+        return Feedback(**{key: row[key] for key in keys}, comment=comment)
+
+    def _stored(self, row: Mapping[str, Any], **more: Any) -> StoredDiagnosis:
+        answer = self._unseal(row, "answer")
+        plain = (
+            "id", "study", "created", "patient", "site", "actor", "face", "version", "package_sha256",
+            "condition", "confidence", "needs_review", "reviewed",
+        )  # fmt: skip
+        return StoredDiagnosis(
+            **{key: row[key] for key in plain},
+            ranking=tuple(RankedCondition(condition, p) for condition, p in answer["ranking"]),
+            not_ruled_out=tuple(answer["not_ruled_out"]),
+            reasons=tuple(answer["reasons"]),
+            **more,
+        )
+
+    def _unseal(self, row: Mapping[str, Any], column: str) -> Any:
+        return from_json(self.rooms.cipher.open(row["patient"], row[column], "diagnoses", column, row["id"]))
+
+    def _read_entry(self, caller: Caller, action: Action, row: Mapping[str, Any]) -> Any:
+        return self.entry(caller, action, patient=row["patient"], study=row["study"], subject=row["id"])
+
+
+def check_patient_id(patient_id: str) -> None:
+    """Hold a patient id to what is taken.
+
+    Raises:
+        InputError: it is empty or too long.
+    """
+    if not patient_id.strip() or len(patient_id) > LONGEST_ID:
+        raise InputError([("patient_id", f"is empty or longer than {LONGEST_ID} characters")])
+
+
+def type_record(model: Model, record: Mapping[str, object]) -> tuple[dict[str, Value], tuple[str, ...]]:
+    """The typed values of a record as the model reads them.
+
+    Returns:
+        values by feature column, and reasons to review that the study's rules let through.
+
+    Raises:
+        InputError: a column that the study does not know, a value that is not a plain one, or one that
+            breaks a rule by which it would be blanked: a clinician who asks is told at once.
+    """
+    known = model.contract.inputs
+    wrong = [(f"record.{name[:64]}", "is not a column of this study") for name in record if name not in known]
+    if wrong:
+        raise InputError(wrong[:MOST_FAULTS], remedy="GET /v1/studies/{study}/form lists the columns")
+    wrong = [(f"record.{name}", fault) for name, value in record.items() if (fault := unfit(value))]
+    if wrong:
+        raise InputError(wrong[:MOST_FAULTS])
+    values, reasons = model.contract.answer_record(record)
+    if reasons:
+        wrong = [
+            (f"record.{column}", _say(model, code, column))
+            for code, _, column in (reason.partition(":") for reason in reasons)
+            if values[column] is None
+        ]
+        if wrong:
+            raise InputError(wrong[:MOST_FAULTS])
+    for column in model.contract.dates:
+        value = values.get(column)
+        if isinstance(value, datetime) and value > datetime.now(UTC).replace(tzinfo=None) + CLOCK_SKEW:
+            raise InputError([(f"record.{column}", "is in the future")])
+    return values, reasons
+
+
+def sees_all_sites(caller: Caller) -> bool:
+    """Whether lists hold other sites' diagnoses for this caller."""
+    return caller.demo or caller.role != "clinician"
+
+
+def _say(model: Model, code: str, column: str) -> str:
+    """What is wrong with a value, without the value."""
+    rules = model.study.columns[column]
+    if code == "out_of_range":
+        unit = f" {rules.unit}" if rules.unit else ""
+        low = "" if rules.min is None else f" from {rules.min:g}"
+        high = "" if rules.max is None else f" to {rules.max:g}"
+        return f"is outside what is possible ({(low + high).strip()}{unit}); check the unit"
+    if rules.options:
+        return f"is none of the options: {', '.join(rules.options[:20])}"
+    return f"is not a {rules.type}"
+
+
+def _row(answer: Answer, caller: Caller, record: bytes, started: float) -> dict[str, Any]:
+    diagnosis = answer.diagnosis
+    return {
+        "id": answer.id,
+        "study": answer.study,
+        "created": answer.created,
+        "patient": answer.patient,
+        "site": caller.site,
+        "actor": caller.name,
+        "face": caller.face,
+        "version": diagnosis.version or "",
+        "package_sha256": diagnosis.package_sha256,
+        "condition": diagnosis.condition,
+        "confidence": diagnosis.ranking[0].probability,
+        "needs_review": diagnosis.needs_review,
+        "record": Sealed(record),
+        "answer": Sealed(_answer_json(diagnosis)),
+        "latency_ms": round((perf_counter() - started) * 1000, 3),
+        "reviewed": None,
+    }
+
+
+def _answer_json(diagnosis: Diagnosis) -> bytes:
+    return to_json(
+        {
+            "ranking": [(ranked.condition, ranked.probability) for ranked in diagnosis.ranking],
+            "not_ruled_out": diagnosis.not_ruled_out,
+            "reasons": diagnosis.reasons,
+        }
+    )
+
+
+def _shadow(answer: Answer, served: Served, record: Mapping[str, object]) -> list[tuple[Any, dict[str, Any]]]:
+    """What the challenger would have said, for the journal alone."""
+    model = served.challenger
+    if model is None:
+        return []
+    started = perf_counter()
+    diagnosis = model.diagnose(record)
+    row = {
+        "id": f"{answer.id}.{diagnosis.version}",
+        "diagnosis": answer.id,
+        "patient": answer.patient,
+        "study": answer.study,
+        "created": answer.created,
+        "version": diagnosis.version or "",
+        "package_sha256": diagnosis.package_sha256,
+        "condition": diagnosis.condition,
+        "confidence": diagnosis.ranking[0].probability,
+        "answer": Sealed(_answer_json(diagnosis)),
+        "latency_ms": round((perf_counter() - started) * 1000, 3),
+    }
+    return [(schema.shadows, row)]
+
+
+def _captured(diagnosis_id: str, share: float) -> bool:
+    """Whether the input of this diagnosis is kept: by the random end of its id."""
+    return share >= 1 or int(diagnosis_id[-8:], 16) < share * 2**32
+
+
+def _explain(model: Model, record: Mapping[str, object]) -> tuple[Explanation, ...]:
+    return explain_record(model, record, seed=model.study.seed)
+
+
+def _of(connection: Connection, table: Table, diagnosis_id: str) -> list[dict[str, Any]]:
+    query = select(table).where(table.c.diagnosis == diagnosis_id).order_by(table.c.id)
+    return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,130 @@
+"""What every face of the service stands on: who is asking, what was sent, and how problems are told."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from galeno.errors import IdentityError, InputError, TooLongError, TooManyRequestsError
+from galeno.governance.access import Action, Caller
+from galeno.service.desk import Desk
+from galeno.service.identity import Identity
+from galeno.service.limits import Limiter
+from galeno.settings import ServiceSettings
+
+EMERGENCY = "galeno-emergency"
+"""Header with the reason for reading another site's case."""
+MOST_FAULTS = 20
+"""Faults of one request that are told."""
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Reception:
+    """Where a request comes in."""
+
+    desk: Desk
+    identity: Identity
+    settings: ServiceSettings
+    body_limit: int
+    """Bytes of one request."""
+    limiter: Limiter
+    """Requests of one caller."""
+    failures: Limiter
+    """Wrong keys from one address."""
+
+    async def caller(self, request: Request, face: str) -> Caller:
+        """Who is asking.
+
+        Raises:
+            IdentityError: nobody can tell.
+            BusyError: too many requests of this caller, or too many wrong keys from this address.
+        """
+        known: Caller | None = request.scope.get("galeno.caller")
+        if known is not None:
+            return known
+        address = request.client.host if request.client else ""
+        credentials = request.headers.get("authorization")
+        try:
+            caller = await self.identity.identify(credentials, address, face, request.headers.get(EMERGENCY))
+        except IdentityError:
+            if credentials is not None:
+                self._slow_down(self.failures, address, "too many wrong keys from this address")
+                await self.desk.note_stranger(address, face)
+            raise
+        self._slow_down(self.limiter, caller.name, "too many requests")
+        request.scope["galeno.caller"] = caller
+        return caller
+
+    async def body(self, request: Request, limit: int | None = None) -> bytes:
+        """What was sent, of bounded length.
+
+        Raises:
+            TooLongError: it is too long.
+        """
+        most = self.body_limit if limit is None else limit
+        parts: list[bytes] = []
+        length = 0
+        async for part in request.stream():
+            length += len(part)
+            if length > most:
+                raise TooLongError([("body", f"is longer than {most} bytes")])
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def allow(self, action: Action, face: str = "api") -> Callable[[Request], Awaitable[Caller]]:
+        """A dependency of a route: the caller, who may do this."""
+
+        async def allowed(request: Request) -> Caller:
+            caller = await self.caller(request, face)
+            await self.desk.permit(caller, action)
+            return caller
+
+        return allowed
+
+    def _slow_down(self, limiter: Limiter, key: str, what: str) -> None:
+        wait = limiter.take(key)
+        if wait is not None:
+            raise TooManyRequestsError(what, retry_after=max(1, round(wait)))
+
+
+def parse_json(body: bytes) -> Any:
+    """Read JSON; NaN and infinities come through, so that the field that holds them can be named.
+
+    Raises:
+        InputError: it is not JSON.
+    """
+    try:
+        return from_json(body, allow_inf_nan=True, cache_strings="keys")
+    except ValueError as error:
+        # the message holds a position, never the text
+        raise InputError([("body", f"is not JSON: {str(error).split(chr(10), 1)[0]}")]) from None
+
+
+def read_model(model: type[Body], data: Any) -> Body:
+    """Hold JSON values to a model.
+
+    Raises:
+        InputError: with each field that is wrong.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise InputError(faults_of(error.errors(include_url=False, include_input=False))) from None
+
+
+def faults_of(errors: Sequence[Any]) -> list[tuple[str, str]]:
+    """Pydantic's errors as fields and faults; its messages hold no input."""
+    return [
+        (".".join(str(part) for part in error["loc"]) or "body", str(error["msg"]))
+        for error in errors[:MOST_FAULTS]
+    ]
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> Mapping[str, Any]:
+    """A problem as RFC 9457 says."""
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}

@@ -1,0 +1,112 @@
+"""The guard at the door: headers, limits, how much at a time, figures, and no stack trace outside."""
+
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from time import perf_counter
+from typing import Any
+
+from galeno.errors import BusyError, GalenoError, MediaTypeError, TooLongError
+from galeno.service.metrics import Metrics
+from galeno.service.problems import headers_of, of_anything, problem_of, respond
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PROBES = ("/healthz", "/readyz", "/metrics")
+"""Answered however busy the service is."""
+HEADERS: Mapping[str, str] = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+"""On every answer, unless the route says otherwise."""
+HSTS = "max-age=31536000; includeSubDomains"
+
+
+class Guard:
+    """ASGI middleware around the whole app.
+
+    Args:
+        app: what is guarded.
+        metrics: figures that are counted here.
+        body_limit: bytes of a body whose length is announced; faces hold the others to their own limits.
+        in_flight: requests answered at a time; more get 503, so that no queue grows.
+        secure: clients reach the service over TLS: tell browsers to insist on it.
+    """
+
+    def __init__(self, app: App, *, metrics: Metrics, body_limit: int, in_flight: int, secure: bool) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._body_limit = body_limit
+        self._most = in_flight
+        self._now = 0
+        headers = {**HEADERS, **({"strict-transport-security": HSTS} if secure else {})}
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._names = {name for name, _ in self._headers}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+
+        async def reply(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._complete(message["headers"])
+            await send(message)
+
+        started = perf_counter()
+        counted = scope["path"] not in PROBES
+        self._now += counted
+        try:
+            if counted:
+                self._check(scope)
+            await self._app(scope, receive, reply)
+        except GalenoError as error:
+            await respond(problem_of(error), headers_of(error))(scope, receive, reply)
+        except Exception as error:
+            problem = of_anything(error, scope["method"])
+            if not status:
+                await respond(problem)(scope, receive, reply)
+        finally:
+            self._now -= counted
+            self._metrics.count(_route(scope), scope["method"], status, perf_counter() - started)
+
+    def _check(self, scope: Scope) -> None:
+        """Turn away what is too much, too long, or packed.
+
+        Raises:
+            BusyError: too many at a time.
+            TooLongError: the body is longer than any that is taken.
+            MediaTypeError: the body is compressed.
+        """
+        if self._now > self._most:
+            raise BusyError("the service has more to do than it can", remedy="Try again")
+        for name, value in scope["headers"]:
+            if name == b"content-encoding" and value.lower() not in {b"", b"identity"}:
+                raise MediaTypeError([("Content-Encoding", "compressed bodies are not taken")])
+            if name == b"content-length" and (not value.isdigit() or int(value) > self._body_limit):
+                raise TooLongError([("body", f"is longer than {self._body_limit} bytes")])
+
+    def _complete(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The headers of an answer, with those of ours that it does not set itself."""
+        given = {name for name, _ in headers} & self._names
+        return [*headers, *(pair for pair in self._headers if pair[0] not in given)]
+
+
+def _route(scope: Scope) -> str:
+    """The template of the address, so that no id stands in a figure; empty where no route fits."""
+    if "route" not in scope:
+        return ""
+    path: str = scope["path"]
+    for name, value in scope.get("path_params", {}).items():
+        path = path.replace(f"/{value}", f"/{{{name}}}", 1)
+    return path

@@ -1,0 +1,115 @@
+"""New training records that come over the wire, held to the contract as `galeno run` does."""
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from galeno.errors import ContractError, InputError
+from galeno.ingest.contract import Admission, Contract
+from galeno.ingest.quarantine import write_quarantine
+from galeno.ingest.values import text_of
+from galeno.pipeline.context import digest_frame
+from galeno.records import PATIENT
+from galeno.storage.home import Home
+from galeno.storage.lake import Lake
+
+LONGEST_TEXT = 200_000
+"""Characters of one value of a record."""
+
+
+def admit_records(
+    home: Home,
+    contract: Contract,
+    records: Sequence[Mapping[str, object]],
+    excluded: Callable[[str], bool],
+) -> dict[str, Any]:
+    """Put good records into the lake and bad ones into quarantine.
+
+    Args:
+        home: where both are.
+        contract: of the study.
+        records: column to plain value; a column that a record lacks is missing there.
+        excluded: whether no model may learn from a patient, by the hospital's own id.
+
+    Returns:
+        study, batch, version of the lake's table, opted_out (rows left out), report.
+
+    Raises:
+        InputError: a value is not a plain one, or no record holds to the contract.
+        LakeError: the lake cannot be written.
+    """
+    study = contract.study
+    frame = read_texts(records, sorted(contract.inputs | {study.records.target}))
+    batch = f"sent-{digest_frame(frame)[:32]}"
+    try:
+        admission = contract.admit(frame, "records")
+    except ContractError as error:
+        raise InputError([("records", error.what)]) from None
+    if admission.quarantine.height:
+        write_quarantine(home.quarantine / study.name / f"{batch}.parquet", admission)
+    kept = admission.good.filter([not excluded(patient) for patient in admission.good[PATIENT]])
+    if kept.is_empty():
+        raise InputError(
+            [("records", f"none is taken: {_listed(admission, admission.good.height)}")],
+            remedy="GET /v1/studies/{study}/form lists columns, types and ranges",
+        )
+    version = Lake(home.lake).append(f"{study.name}/{contract.digest[:16]}", kept, batch)
+    return {
+        "study": study.name,
+        "batch": batch,
+        "version": version,
+        "opted_out": admission.good.height - kept.height,
+        "report": admission.report.to_dict(),
+    }
+
+
+def read_texts(records: Sequence[Mapping[str, object]], declared: Sequence[str]) -> pl.DataFrame:
+    """Records as the table that a CSV file of them would be: texts, shape (records, columns).
+
+    Raises:
+        InputError: a value is not a plain one.
+    """
+    names = dict.fromkeys([*declared, *(name for record in records for name in record)])
+    columns: dict[str, list[str | None]] = {name: [] for name in names}
+    for number, record in enumerate(records):
+        for name, values in columns.items():
+            fault = unfit(record.get(name))
+            if fault:
+                raise InputError([(f"records.{number}.{name[:64]}", fault)])
+            values.append(text_of(record.get(name)))
+    return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
+
+
+def read_csv(data: bytes) -> pl.DataFrame:
+    """A CSV table that was sent, as texts.
+
+    Raises:
+        InputError: it is not one.
+    """
+    try:
+        return pl.read_csv(io.BytesIO(data), infer_schema=False)
+    except pl.exceptions.PolarsError:
+        raise InputError([("body", "is not a CSV table in UTF-8 with a line of column names")]) from None
+
+
+def unfit(value: object) -> str:
+    """Why a value cannot stand in a record; empty where it can."""
+    if value is None or isinstance(value, bool):
+        return ""
+    if isinstance(value, str):
+        return f"is longer than {LONGEST_TEXT} characters" if len(value) > LONGEST_TEXT else ""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else "is not a finite number"
+    if isinstance(value, int):
+        return "" if abs(value) < 10**18 else "is too large a number"
+    return "is not a text, a number, true, false or null"
+
+
+def _listed(admission: Admission, opted_out: int) -> str:
+    found = [f"{v.check} of {v.column} in {v.count}" for v in admission.report.violations]
+    if opted_out:
+        found.append(f"{opted_out} of patients from whom no model may learn")
+    return "; ".join(found[:5]) or "no rule was broken"

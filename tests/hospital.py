@@ -1,0 +1,107 @@
+"""A hospital in which `galeno serve` runs, with a user of each role."""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from command_line import INSTALLED, installed
+
+ROLES = ("clinician", "engineer", "auditor", "admin")
+
+
+@dataclass
+class Hospital:
+    """A running service."""
+
+    home: Path
+    url: str
+    process: subprocess.Popen[bytes]
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def client(self, role: str = "clinician", **more: str) -> httpx.Client:
+        """Somebody with a key of this role; an empty role has none."""
+        headers = dict(more)
+        if role:
+            headers["Authorization"] = f"Bearer {self.keys[role]}"
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def diagnose(self, patient: str = "p1", study: str = "clinic", **record: Any) -> httpx.Response:
+        """A clinician's question."""
+        with self.client() as client:
+            return client.post(
+                f"/v1/studies/{study}/diagnoses", json={"patient_id": patient, "record": record}
+            )
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def add_user(home: Path, name: str, role: str, *options: str, **environment: str) -> str:
+    """Add a user; returns the key."""
+    done = installed(
+        "users", "add", name, "--role", role, "--home", home, "--json", *options, **environment
+    ).ended(0)
+    return str(done.object["key"])
+
+
+@contextmanager
+def open_hospital(home: Path, *options: str, users: bool = True, **environment: str) -> Iterator[Hospital]:
+    """Start the service, wait until it is ready, and stop it in the end."""
+    keys = {role: add_user(home, f"{role}.one", role, **environment) for role in ROLES} if users else {}
+    port = free_port()
+    with (home / "service.log").open("ab") as log:
+        process = subprocess.Popen(
+            [str(INSTALLED), "serve", "--home", str(home), "--port", str(port), *options],
+            env={**os.environ, "GALENO_THREADS": "1", **environment},
+            stdout=log,
+            stderr=log,
+        )
+        hospital = Hospital(home, f"http://127.0.0.1:{port}", process, keys)
+        try:
+            wait_until_ready(hospital)
+            yield hospital
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_until_ready(hospital: Hospital, seconds: float = 60) -> None:
+    """Wait until the service says that it is ready."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if hospital.process.poll() is not None:
+            raise AssertionError((hospital.home / "service.log").read_text())
+        try:
+            if httpx.get(f"{hospital.url}/readyz", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"not ready in {seconds} s: {(hospital.home / 'service.log').read_text()}")
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem of a response that must have this status."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    told = json.loads(response.text)
+    assert {"type", "title", "status", "detail"} <= set(told)
+    assert told["status"] == status
+    assert "Traceback" not in response.text
+    return dict(told)

@@ -1,0 +1,83 @@
+"""The journal's migrations."""
+
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from galeno.errors import JournalError
+from galeno.storage import journal as journal_module
+from galeno.storage.journal import Journal
+from galeno.storage.schema import HEAD, metadata
+
+MIGRATIONS = Path(journal_module.__file__).parent / "migrations"
+
+
+def test_migrated_database_is_what_the_schema_says(fresh_journal_url: str) -> None:
+    journal = Journal(fresh_journal_url)
+    assert journal.revision() is None
+    journal.migrate()
+    assert journal.revision() == HEAD
+    with journal.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
+    journal.close()
+
+
+def test_head_is_the_last_migration_and_there_is_one_line_of_them() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_migrations_go_upward_only() -> None:
+    scripts = sorted((MIGRATIONS / "versions").glob("*.py"))
+    assert scripts
+    assert not [script.name for script in scripts if "def downgrade" in script.read_text(encoding="utf-8")]
+
+
+def test_migrations_are_inside_the_package() -> None:
+    assert (files("galeno.storage") / "migrations" / "versions" / "0001_journal.py").is_file()
+
+
+def test_migrating_again_changes_nothing_and_says_nothing(
+    fresh_journal_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal(fresh_journal_url)
+    journal.migrate()
+    with journal.begin() as connection:
+        connection.execute(text("INSERT INTO exports VALUES ('clinic', 'dx_1')"))
+    journal.migrate()
+    with journal.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM exports")).scalar() == 1
+    assert capfd.readouterr() == ("", "")
+    journal.close()
+
+
+def test_journal_of_a_newer_galeno_is_left_alone(fresh_journal_url: str) -> None:
+    journal = Journal(fresh_journal_url)
+    journal.migrate()
+    with journal.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(JournalError, match="newer Galeno"):
+        journal.migrate()
+    assert journal.revision() == "9999"
+    journal.close()
+
+
+def test_processes_may_migrate_at_once(fresh_journal_url: str) -> None:
+    program = "import sys; from galeno.storage.journal import Journal; Journal(sys.argv[1]).migrate()"
+    command = [sys.executable, "-c", program, fresh_journal_url]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    ended = [(process.communicate(timeout=60)[1], process.returncode) for process in started]
+    assert ended == [("", 0)] * 3
+    journal = Journal(fresh_journal_url)
+    assert journal.revision() == HEAD
+    journal.close()
