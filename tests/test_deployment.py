@@ -151,7 +151,9 @@ def is_sent(path: str) -> bool:
     for rule in rules:
         pattern = rule.removeprefix("!")
         places = [PurePosixPath(path), *PurePosixPath(path).parents]
-        names = [each.name for each in places] if pattern.startswith("**/") else [str(each) for each in places]
+        names = (
+            [each.name for each in places] if pattern.startswith("**/") else [str(each) for each in places]
+        )
         if any(fnmatch(name, pattern.removeprefix("**/")) for name in names):
             sent = rule.startswith("!")
     return sent

@@ -23,6 +23,7 @@ Patient = Annotated[str, typer.Argument(metavar="PATIENT", help="The hospital's 
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="File to write. Default: standard output.")
 ]
+Expires = Annotated[int, typer.Option("--expires-days", min=1, help="Days until the key ends.")]
 
 OPERATOR = "operator"
 """Who the audit trail names for a command; whoever runs it has the home itself."""
@@ -104,9 +105,7 @@ def add_user(
     name: Annotated[str, typer.Argument(metavar="NAME", help="One person or system; no shared accounts.")],
     role: Annotated[str, typer.Option("--role", help="clinician, engineer, auditor or admin.")],
     site: Annotated[str, typer.Option("--site", help="Site whose cases a clinician sees.")] = "",
-    expires: Annotated[
-        int | None, typer.Option("--expires-days", min=1, help="Days until the key ends.")
-    ] = 365,
+    expires: Expires = 365,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -117,11 +116,24 @@ def add_user(
     with _stores(home) as stores:
         user, key = Users(stores.journal).add(name, role, site=site, expires_days=expires)
         _audit(stores, Action.USERS_MANAGE, subject=user.name, detail=f"added as {user.role}")
-    if as_json:
-        typer.echo(json.dumps({"name": user.name, "role": user.role, "site": user.site, "key": key}))
-        return
-    typer.echo("Keep it now, it is not shown again:", err=True)
-    typer.echo(key)
+    _print_key(user, key, as_json=as_json)
+
+
+@users.command("renew")
+def renew_user(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")],
+    expires: Expires = 365,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Give a user a new key and print it, once; the old one opens nothing any more."""
+    from galeno.governance.access import Action
+    from galeno.governance.users import Users
+
+    with _stores(home) as stores:
+        user, key = Users(stores.journal).renew(name, expires_days=expires)
+        _audit(stores, Action.USERS_MANAGE, subject=user.name, detail="key renewed")
+    _print_key(user, key, as_json=as_json)
 
 
 @users.command("list")
@@ -293,6 +305,14 @@ def _stores(home: Path | None) -> Any:
             "there is no home here", where=str(place), remedy="Name it with --home or GALENO_HOME"
         )
     return open_stores(place, ServiceSettings.from_environment())
+
+
+def _print_key(user: Any, key: str, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"name": user.name, "role": user.role, "site": user.site, "key": key}))
+        return
+    typer.echo("Keep it now, it is not shown again:", err=True)
+    typer.echo(key)
 
 
 def _operator(role: Any) -> Any:

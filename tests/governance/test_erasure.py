@@ -7,25 +7,28 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import polars as pl
 import pytest
-from clinic import CANARY, clinic_study, open_clinic, visits
-from deltalake import DeltaTable
-from patients import ADMIN, COMMENT, NOTE, Ward, copy_home, open_ward
+from clinic import CANARY, open_clinic, visits
+from deltalake import DeltaTable, write_deltalake
+from patients import COMMENT, NOTE, Ward, copy_home, open_ward
 
 from galeno.errors import AccessError, KeyRingError, NotFoundError, RunError
+from galeno.governance import erasure, lake_rows, run_files
 from galeno.governance.access import Caller
 from galeno.governance.audit import verify
 from galeno.governance.consent import Consents
 from galeno.governance.erasure import CLINICAL, erase, unfinished
-from galeno.pipeline.runner import RunResult, run_study
+from galeno.pipeline.runner import RunResult, prepare_run, run_step, run_study
 from galeno.records import BATCH, KEY, PATIENT
-from galeno.storage import schema
+from galeno.storage import database, schema
 from galeno.storage.journal import Journal
 from galeno.storage.lake import Lake
 from galeno.storage.runs import RunFolder
@@ -34,6 +37,7 @@ from galeno.study_file import load_study
 
 ERASED = f"{CANARY}0007"
 OTHER = f"{CANARY}0008"
+REDACTED = f"hermana de [erased], y de {ERASED}1"
 
 
 def texts_of(path: Path) -> str:
@@ -203,6 +207,14 @@ def test_only_an_admin_may(ward: Ward, role: str) -> None:
     assert ward.count(schema.diagnoses, ERASED) == 1
 
 
+def test_what_another_removal_left_is_no_patient(ward: Ward) -> None:
+    (log,) = ward.home.lake.rglob("_delta_log")
+    table = log.parent.relative_to(ward.home.lake).as_posix()
+    Lake(ward.home.lake).remove(table, PATIENT, [OTHER])
+    with pytest.raises(NotFoundError):
+        erase("nobody-here", **ward.parts)
+
+
 def test_a_home_without_runs_is_fine(tmp_path: Path) -> None:
     ward = open_ward(tmp_path / "home")
     ward.visit("p1")
@@ -236,7 +248,7 @@ def test_a_fresh_run_leaves_the_erased_patient_out(ward: Ward, clinic: Study) ->
     assert line["rows"] == []
 
 
-def test_quarantined_rows_and_mentions_go(tmp_path: Path, make_home: Callable[[], Path]) -> None:
+def test_quarantined_rows_and_mentions_go(tmp_path: Path) -> None:
     frame = visits().with_columns(
         condition=pl.when(pl.col("mrn") == ERASED).then(pl.lit("SECRET")).otherwise(pl.col("condition")),
         note=pl.when(pl.col("visit") == "V0-20")
@@ -244,20 +256,24 @@ def test_quarantined_rows_and_mentions_go(tmp_path: Path, make_home: Callable[[]
         .otherwise(pl.col("note")),
     )
     changed = pl.concat([frame, frame.filter(pl.col("visit") == "V0-20")])  # a duplicate, to quarantine
-    home = make_home()
-    result = run_study(load_study(open_clinic(tmp_path, changed)), home)
+    home = tmp_path / "home"
+    name = prepare_run(load_study(open_clinic(tmp_path, changed)), home)
+    run_step(name, "ingest", home)
     ward = open_ward(home)
+    # a finished run keeps its files, and this one has not begun to learn: the quarantine is looked at
+    sent = home / "quarantine" / "clinic" / "sent-0.parquet"
+    sent.parent.mkdir(parents=True)
+    shutil.copy(home / "runs" / name / "ingest" / "quarantine.parquet", sent)
     report = erase(ERASED, **ward.parts)
-    quarantine = home / "runs" / result.run / "ingest" / "quarantine.parquet"
-    assert [name for name in report.files if name.endswith("quarantine.parquet")]
-    kept = pl.read_parquet(quarantine)
-    assert ERASED not in kept["mrn"].to_list()
-    assert kept.filter(pl.col("visit") == "V0-20")["note"].item() == f"hermana de [erased], y de {ERASED}1"
-    note = lake_frame(ward).filter(pl.col("note").str.contains("hermana"))["note"].item()
-    assert note == f"hermana de [erased], y de {ERASED}1"
+    assert len(report.files) == 2
+    for path in (home / "runs" / name / "ingest" / "quarantine.parquet", sent):
+        kept = pl.read_parquet(path)
+        assert ERASED not in kept["mrn"].to_list()
+        assert kept.filter(pl.col("visit") == "V0-20")["note"].item() == REDACTED
+        assert (path.stat().st_mode & 0o777) == 0o600
+    assert lake_frame(ward).filter(pl.col("note").str.contains("hermana"))["note"].item() == REDACTED
     assert sum(report.lake.values()) == 1
     assert report.models == ()
-    assert (quarantine.stat().st_mode & 0o777) == 0o600
 
 
 def test_files_of_others_are_named_not_touched(ward: Ward) -> None:
@@ -277,9 +293,7 @@ def held(run: RunFolder) -> Iterator[None]:
         "import sys, time; from pathlib import Path; from galeno.storage.runs import RunFolder\n"
         "with RunFolder(Path(sys.argv[1])).hold():\n    print('held', flush=True); time.sleep(60)"
     )
-    with subprocess.Popen(  # noqa: S603
-        [sys.executable, "-c", code, str(run.root)], stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", code, str(run.root)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
         try:
@@ -339,33 +353,64 @@ def test_an_erasure_that_was_killed_is_ended_by_the_same_command(ward: Ward) -> 
         "ward = open_ward(Path(sys.argv[1])); print('ready', flush=True)\n"
         "erase(sys.argv[2], **ward.parts)"
     )
-    folder = str(Path(__file__).parent)
-    for wait in (0.05, 0.2):
-        with subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", code, str(ward.home.root), ERASED, folder], stdout=subprocess.PIPE
-        ) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            time.sleep(wait)
-            os.kill(process.pid, signal.SIGKILL)
+    arguments = [sys.executable, "-c", code, str(ward.home.root), ERASED, str(Path(__file__).parent)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.15)
+        os.kill(process.pid, signal.SIGKILL)
     report = erase(ERASED, **ward.parts)
     assert holders(ward.home.root, ERASED) == []
     assert [model.version for model in report.models] == ["1"]
 
 
-def test_an_unfinished_run_starts_over(tmp_path: Path, make_home: Callable[[], Path]) -> None:
-    home = make_home()
-    study = clinic_study(tmp_path)
-    name = run_study(study, home).run
-    run = RunFolder.open(home / "runs", name)
+@pytest.mark.parametrize(
+    ("room", "step"),
+    [
+        (database, "checkpoint"),  # the key is destroyed, the journal is not committed
+        (run_files, "clean_runs"),
+        (run_files, "remove_rows"),
+        (lake_rows, "_rewrite"),
+        (lake_rows, "_forget"),
+        (run_files, "move_pins"),
+        (erasure, "compact"),
+        (erasure, "_finish"),
+    ],
+)
+def test_wherever_it_stops_a_repetition_ends_it(
+    ward: Ward, room: ModuleType, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    before = lake_frame(ward)
+    with monkeypatch.context() as patch:
+        patch.setattr(room, step, stop)
+        with pytest.raises(KeyboardInterrupt):
+            erase(ERASED, **ward.parts)
+    assert ward.cipher.find((ward.cipher.pseudonym(ERASED),)) == {}
+    report = erase(ERASED, **ward.parts)
+    assert holders(ward.home.root, ERASED) == []
+    assert report.remains == ()
+    assert [model.version for model in report.models] == ["1"]
+    assert ward.count(schema.diagnoses, ERASED) == 0
+    assert lake_frame(ward).equals(before.filter(pl.col(PATIENT) != ERASED))
+    with ward.journal.read() as connection:
+        assert unfinished(connection) == ()
+
+
+def test_an_unfinished_run_starts_over(ward: Ward, clinic: Study) -> None:
+    (path,) = ward.home.runs.iterdir()
+    run = RunFolder(path)
     (run.root / "steps" / "register.json").unlink()
     (run.root / "learn" / "fold-0.npy").write_bytes(b"rows")
-    ward = open_ward(home)
     erase(ERASED, **ward.parts)
     assert run.result("ingest") is None
     assert not (run.root / "learn").exists()
-    assert run_study(study, home).run == name
-    assert holders(home, ERASED) == []
+    run_step(run.name, "ingest", ward.home.root)
+    run_step(run.name, "split", ward.home.root)
+    assert clinic.name == "clinic"
+    assert holders(ward.home.root, ERASED) == []
 
 
 def test_appends_go_on_after_an_erasure(ward: Ward) -> None:
@@ -393,6 +438,55 @@ def test_both_kinds_of_journal(fresh_journal_url: str, tmp_path: Path) -> None:
     ward.visit("patient-one")
     assert erase("patient-one", **ward.parts).again
     assert verify(ward.journal, ward.cipher.ring.audit_key).intact
-    assert ADMIN.role == "admin"
     ward.journal.close()
     ward.cipher.vault.close()
+
+
+def test_a_service_goes_on_meanwhile(fresh_journal_url: str, tmp_path: Path) -> None:
+    """What is written beside an erasure is whole: no row under a key that is gone, no write refused."""
+    ward = open_ward(tmp_path / "home", fresh_journal_url)
+    ward.visit("patient-one")
+    over = threading.Event()
+    kept: list[str] = []
+
+    def serve() -> None:
+        while not over.is_set():
+            ward.visit("patient-one", note="meanwhile")
+            kept.append(ward.visit("patient-two", note="meanwhile"))
+
+    ward.commits.start()
+    service = threading.Thread(target=serve)
+    service.start()
+    for _ in range(3):
+        assert erase("patient-one", **ward.parts).remains == ()
+    over.set()
+    service.join()
+    ward.commits.close()
+    assert kept
+    assert ward.count(schema.diagnoses, "patient-two") == len(kept)
+    patient = ward.cipher.pseudonym("patient-one")
+    with ward.journal.read() as connection:
+        table = schema.diagnoses
+        rows = connection.execute(table.select().where(table.c.patient == patient)).all()
+    for row in rows:
+        assert b"meanwhile" in ward.cipher.open(patient, row.record, "diagnoses", "record", row.id)
+    assert verify(ward.journal, ward.cipher.ring.audit_key).intact
+    ward.journal.close()
+    ward.cipher.vault.close()
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_captured_rows_are_known_by_the_pseudonym(tmp_path: Path, *, outside: bool) -> None:
+    ward = open_ward(tmp_path / "home")
+    lake = tmp_path / "captured" if outside else ward.home.lake
+    first, second = (ward.cipher.pseudonym(name) for name in ("p1", "p2"))
+    table = lake / "captured" / "clinic"
+    for day in ("2026-01-01", "2026-01-02"):
+        frame = pl.DataFrame({"patient": [first, second], "note": [NOTE, "otherwise"], "day": [day] * 2})
+        write_deltalake(table, frame, mode="append")
+    report = erase("p1", **ward.parts, capture_lake=str(lake) if outside else "")
+    assert list(report.lake.values()) == [2]
+    left = pl.DataFrame(DeltaTable(table).to_pyarrow_table())
+    assert left["patient"].to_list() == [second, second]
+    assert holders(lake, NOTE) == []
+    assert holders(lake, first) == []

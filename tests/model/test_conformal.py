@@ -102,3 +102,11 @@ def test_aps_gives_larger_sets_to_harder_rows() -> None:
     sizes = ConformalSet.fit("aps", 0.9, p, y).contains(p).sum(axis=1)
     top = p.max(axis=1)
     assert sizes[top < np.quantile(top, 0.2)].mean() > sizes[top > np.quantile(top, 0.8)].mean() + 1
+
+
+@pytest.mark.parametrize("method", ["lac", "aps"])
+@pytest.mark.parametrize("k", [2, 7, 30])
+def test_one_row_conforms_as_in_many(method: Method, k: int) -> None:
+    p, labels = drawn(400, k, seed=k)
+    found = ConformalSet.fit(method, 0.9, p, labels)
+    assert [found.conforming_one(row) for row in p.tolist()] == found.conforming(p).tolist()

@@ -3,6 +3,8 @@
 import json
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from galeno.model.decision import DecisionRule
 
@@ -35,3 +37,11 @@ def test_offsets_are_taken_off_the_weighted_probability() -> None:
     assert rule.answers(p).tolist() == [0, 1]
     assert rule.scores(p)[1].tolist() == [0.4, 0.7]
     assert DecisionRule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 0.1, 0.25, 0.3, 1.0, 2.5])] * 3), min_size=1, max_size=30))
+def test_one_row_is_ordered_as_many_are(columns: list[tuple[float, float, float]]) -> None:
+    p, weights, offsets = (list(values) for values in zip(*columns, strict=True))
+    for rule in (DecisionRule(tuple(weights)), DecisionRule(tuple(weights), tuple(offsets))):
+        assert rule.order_one(p) == rule.order(np.array([p]))[0].tolist()

@@ -112,6 +112,16 @@ def test_the_ranking_follows_the_decision_rule(model: Model) -> None:
         assert scores == sorted(scores, reverse=True)
 
 
+def test_typed_records_are_answered_alike(model: Model) -> None:
+    records = draw_records(20, 4)[0].drop("patient").to_dicts()
+    for record in records:
+        values, faults = model.contract.answer_record(record)
+        assert model.diagnose_typed(values, faults) == model.diagnose(record)
+    values, faults = model.contract.answer_record({**records[0], "age": "old"})
+    assert "bad_value:age" in model.diagnose_typed(values, faults).reasons
+    assert "bad_value:age" not in model.diagnose_typed(values).reasons
+
+
 def test_an_empty_frame_has_the_columns(model: Model) -> None:
     raw, _ = draw_records(3, 0)
     answers = model.answer_frame(raw[:0])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from sqlalchemy import func, select
 
 from galeno.governance.access import Caller
 from galeno.governance.users import Users
-from galeno.pipeline.runner import run_study
+from galeno.pipeline.runner import RunResult, run_study
 from galeno.service import cds_hooks
 from galeno.service.answers import StoredDiagnosis
 from galeno.service.cds_cards import diagnosis_id
@@ -41,6 +42,7 @@ from galeno.study_file import load_study
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cds-hooks.md").read_text(encoding="utf-8")
 KEY = make_key("ehr", "ES384")
 NORTH, SOUTH = "https://north.example.org/", "https://south.example.org/"
+SECOND = "https://second.north.example.org/"
 URL = "https://dx.example.org"
 ORIGIN = "https://pages.north.example.org"
 SERVICE = "clinic-patient-view"
@@ -48,6 +50,7 @@ JWKS = {"keys": [KEY.as_dict(private=False)]}
 CLIENTS = [
     {"iss": NORTH, "jwks": JWKS, "site": "north", "origins": [ORIGIN]},
     {"iss": SOUTH, "jwks": JWKS, "site": "south", "origins": ["https://pages.south.example.org"]},
+    {"iss": SECOND, "jwks": JWKS, "site": "north"},
 ]
 
 
@@ -112,14 +115,10 @@ class Clinic:
 
 @pytest.fixture(scope="module")
 def home(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two studies: the one of the documentation, and one that asks for consent; and one without FHIR."""
+    """Two studies: the one of the documentation, and one that asks for consent."""
     home = make_home()
     mapped = yaml.safe_dump(shown("study"))
-    for name, extra in {
-        "clinic": mapped,
-        "ward": f"{mapped}privacy: {{consent: true}}\n",
-        "plain": "",
-    }.items():
+    for name, extra in {"clinic": mapped, "ward": f"{mapped}privacy: {{consent: true}}\n"}.items():
         path = open_clinic(tmp_path_factory.mktemp(name))
         path.write_text(path.read_text().replace("name: clinic", f"name: {name}") + extra)
         run_study(load_study(path, []), home, threads=2)
@@ -133,21 +132,21 @@ def opened(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
     with ExitStack() as stack:
 
         def open_clinic_service(
-            clients: Any = CLIENTS, *, demo: bool = False, url: str = URL, body_limit: int = 100_000
+            clients: Any = CLIENTS, *, demo: bool = False, url: str = URL, place: Path = home
         ) -> Clinic:
             path = tmp_path_factory.mktemp("clients") / "clients.json"
             path.write_text(json.dumps(clients))
             settings = ServiceSettings(cds_clients=str(path) if clients else "", public_url=url)
-            rooms = stack.enter_context(open_rooms(home, settings))
+            rooms = stack.enter_context(open_rooms(place, settings))
             desk = Desk(rooms)
             identity = Identity(Users(rooms.journal), settings, demo=demo)
             reception = Reception(
-                desk, identity, settings, body_limit, Limiter(1000.0, 1000), Limiter(1000.0, 1000)
+                desk, identity, settings, 100_000, Limiter(1000.0, 1000), Limiter(1000.0, 1000)
             )
             app = FastAPI()
             install(app)
             app.include_router(cds_hooks.router(reception))
-            return Clinic(app, desk, home)
+            return Clinic(app, desk, place)
 
         yield open_clinic_service
 
@@ -204,6 +203,15 @@ def test_discovery_has_nothing_of_version_3(clinic_service: Clinic) -> None:
         assert not {"version", "hookVersion"} & set(service)
         for query in service["prefetch"].values():
             assert set(re.findall(r"{{(.*?)}}", query)) == {"context.patientId"}
+
+
+def test_a_study_without_fhir_is_not_offered(
+    opened: Callable[..., Clinic], done: RunResult, clinic_home: Path, tmp_path: Path
+) -> None:
+    clinic = opened(place=Path(shutil.copytree(clinic_home, tmp_path / "home")))
+    assert [study.name for study in clinic.desk.studies()] == ["clinic"]
+    assert clinic.send().json() == {"services": []}
+    assert clinic.call().status_code == 404
 
 
 # the call
@@ -409,9 +417,7 @@ def test_junk_is_refused(clinic_service: Clinic, content: bytes, type_: str, sta
     assert clinic_service.call().status_code == 200
 
 
-@pytest.mark.parametrize(
-    "service", ["plain-patient-view", "none-patient-view", "clinic", "clinic-order-sign"]
-)
+@pytest.mark.parametrize("service", ["none-patient-view", "clinic", "clinic-order-sign"])
 def test_a_service_that_is_not_listed_is_not_there(clinic_service: Clinic, service: str) -> None:
     assert clinic_service.call(service=service).status_code == 404
     assert clinic_service.tell(feedback(str(uuid.uuid4())), service=service).status_code == 404
@@ -469,7 +475,8 @@ def test_all_feedback_of_a_request_is_kept_or_none(clinic_service: Clinic) -> No
 def test_a_card_of_another_system_or_service_is_not_there(clinic_service: Clinic) -> None:
     card = clinic_service.card()["uuid"]
     path = f"/cds-services/{SERVICE}/feedback"
-    assert clinic_service.tell(feedback(card), token=sign(path, iss=SOUTH)).status_code == 404
+    for issuer in (SOUTH, SECOND):
+        assert clinic_service.tell(feedback(card), token=sign(path, iss=issuer)).status_code == 404
     assert clinic_service.tell(feedback(card), service="ward-patient-view").status_code == 404
     assert clinic_service.stored(card).feedback == ()
 

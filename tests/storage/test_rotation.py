@@ -218,11 +218,13 @@ def test_beside_writers_and_erasures(cipher: Cipher, fresh_journal_url: str) -> 
 
     with ThreadPoolExecutor(2) as pool, _start(cipher, fresh_journal_url, 0.02) as process:
         writers = [pool.submit(write, number) for number in range(2)]
-        for patient in gone:
-            assert cipher.destroy(patient)
-        assert process.communicate(timeout=30)[0].splitlines()[-1] == "k2"
-        assert rotate(cipher.ring, cipher.vault)["dropped"] == ["k1"]
-        enough.set()
+        try:
+            for patient in gone:
+                assert cipher.destroy(patient)
+            assert process.communicate(timeout=30)[0].splitlines()[-1] == "k2"
+            assert rotate(cipher.ring, cipher.vault)["dropped"] == ["k1"]
+        finally:
+            enough.set()
         for writer in writers:
             sealed |= writer.result(30)
     for patient in gone:

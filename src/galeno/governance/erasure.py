@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
@@ -23,13 +24,14 @@ from galeno.governance.lake_rows import Traces
 from galeno.governance.learned import LearnedModel, find_models
 from galeno.governance.person import Person
 from galeno.governance.remains import find_remains
-from galeno.records import AuditEntry
+from galeno.records import PATIENT, AuditEntry
 from galeno.storage import schema
 from galeno.storage.cipher import Cipher
 from galeno.storage.commit import Trail
 from galeno.storage.home import Home
 from galeno.storage.ids import now
 from galeno.storage.journal import Journal
+from galeno.storage.lake import Lake
 from galeno.storage.vault import Vault
 
 CLINICAL = (
@@ -41,6 +43,8 @@ CLINICAL = (
     schema.identities,
 )
 """Tables whose rows of the patient are deleted. The trail and the outbox hold pseudonyms and ids only."""
+_LEASE = "*"
+"""Row of the exports that is no study: who exports now."""
 _LOG = logging.getLogger("galeno.governance")
 
 
@@ -118,12 +122,12 @@ class _Found:
     """What a home holds of a patient beside the journal."""
 
     roles: frozenset[str]
-    traces: Mapping[str, Traces]
+    lakes: Mapping[Path, Mapping[str, Traces]]
     files: Mapping[str, int]
 
     @property
     def any(self) -> bool:
-        return bool(self.files) or any(traces.any for traces in self.traces.values())
+        return bool(self.files) or any(held.named for lake in self.lakes.values() for held in lake.values())
 
 
 def erase(
@@ -135,6 +139,7 @@ def erase(
     vault: Vault,
     trail: Trail,
     caller: Caller,
+    capture_lake: str = "",
 ) -> ErasureReport:
     """Erase a patient. May be repeated, and has to be where it was cut off.
 
@@ -146,6 +151,7 @@ def erase(
         vault: holds the patient's key; the cipher's own.
         trail: gets an entry when the key is destroyed, and one when the plain copies are gone.
         caller: who asks for it.
+        capture_lake: folder or s3:// address of captured diagnoses, where it is not the home's lake.
 
     Raises:
         AccessError: the caller may not.
@@ -158,20 +164,22 @@ def erase(
     require(caller, Action.PATIENTS_ERASE)
     person = Person(patient_id.strip(), cipher.pseudonym(patient_id))
     work = _Work(home, journal, cipher, trail, caller, person)
-    found = _look(home, person)
+    found = _look(home, capture_lake, person)
     if not (found.any or _is_known(work) or find_remains(home.root, person)):
         with journal.begin() as connection:
             work.note(connection, "not found", time=now(), outcome="failed")
         raise NotFoundError("nothing is held of this patient", remedy="Check the id: it is taken as it is")
     before = _read_tombstone(journal, person)
-    models = _merge(before, find_models(home, found.traces))
+    models = _merge(before, find_models(home, found.lakes[home.lake]))
     erased, key, rows = _erase_journal(work, models)
     with run_files.hold_runs(home):
         # what came in until the tombstone stood is found now; nothing comes in after it
-        found = _look(home, person)
-        runs = run_files.clean_runs(home, found.traces)
+        found = _look(home, capture_lake, person)
+        runs = run_files.clean_runs(home, found.lakes[home.lake])
         run_files.remove_rows(home, person, found.roles)
         lake = _erase_lake(home, found, person)
+        if _is_remote(capture_lake):
+            lake |= _erase_captured(journal, Lake(capture_lake), person)
         run_files.move_pins(home)
     busy = compact(journal, vault)
     report = ErasureReport(
@@ -198,11 +206,22 @@ def unfinished(connection: Connection) -> tuple[str, ...]:
     return tuple(row.patient for row in rows if not json.loads(row.counts).get("done"))
 
 
-def _look(home: Home, person: Person) -> _Found:
+def _look(home: Home, capture_lake: str, person: Person) -> _Found:
     roles = run_files.id_columns(home)
-    tables = lake_rows.list_tables(home.lake)
-    traces = {table: lake_rows.find_rows(home.lake, table, person, roles) for table in tables}
+    lakes = [home.lake]
+    if capture_lake and not _is_remote(capture_lake):
+        lakes.append(Path(capture_lake))
+    traces = {
+        lake: {
+            table: lake_rows.find_rows(lake, table, person, roles) for table in lake_rows.list_tables(lake)
+        }
+        for lake in lakes
+    }
     return _Found(roles, traces, run_files.count_rows(home, person, roles))
+
+
+def _is_remote(lake: str) -> bool:
+    return "://" in lake
 
 
 def _is_known(work: _Work) -> bool:
@@ -259,10 +278,28 @@ def _erase_journal(work: _Work, models: Sequence[LearnedModel]) -> tuple[str, bo
 
 def _erase_lake(home: Home, found: _Found, person: Person) -> dict[str, int]:
     counts = {}
-    for table, traces in found.traces.items():
-        if traces.any:
-            lake_rows.remove_rows(home.lake, table, person, found.roles)
-            counts[table] = traces.rows.height + traces.mentions
+    for lake, tables in found.lakes.items():
+        for table, traces in tables.items():
+            if traces.any:
+                lake_rows.remove_rows(lake, table, person, found.roles)
+            if traces.named:
+                name = table if lake == home.lake else str(lake / table)
+                counts[name] = traces.rows.height + traces.mentions
+    return counts
+
+
+def _erase_captured(journal: Journal, lake: Lake, person: Person) -> dict[str, int]:
+    """Remove captured diagnoses from an object store. Their log keeps no values, see `Lake.append_next`."""
+    with journal.read() as connection:
+        studies = connection.execute(select(schema.exports.c.study)).scalars().all()
+    counts = {}
+    for study in studies:
+        table = f"captured/{study}"
+        version = None if study == _LEASE else lake.version(table)
+        if version is not None:
+            rows = lake.read(table, version)
+            counts[f"{lake.root}/{table}"] = int((rows[PATIENT] == person.pseudonym).sum())
+            lake.remove(table, PATIENT, [person.pseudonym])
     return counts
 
 

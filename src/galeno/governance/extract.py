@@ -16,8 +16,7 @@ from galeno.governance.extract_bundle import to_bundle
 from galeno.governance.learned import find_models
 from galeno.governance.person import Person
 from galeno.storage import schema
-from galeno.storage.cipher import Cipher
-from galeno.storage.commit import PatientKey
+from galeno.storage.cipher import Cipher, PatientKey
 from galeno.storage.home import Home
 from galeno.storage.ids import now
 from galeno.storage.journal import Journal
@@ -102,7 +101,7 @@ def _rows(connection: Connection, table: Table, patient: str, key: PatientKey | 
     """A table's rows of the patient, oldest first, with what is sealed opened."""
     query = select(table).where(table.c.patient == patient).order_by(table.c.created, table.c.id)
     rows = []
-    for row in connection.execute(query).mappings():
+    for row in map(dict, connection.execute(query).mappings()):
         opened = {column: _open(key, row, table.name, column) for column in _SEALED.get(table.name, ())}
         rows.append({**row, **opened})
     return rows

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from galeno.governance.audit_event import to_fhir
+from galeno.records import TARGET
 
 Json = dict[str, Any]
 
@@ -44,7 +45,7 @@ def to_bundle(extract: Mapping[str, Any]) -> Json:
         *(_feedback(row, subject) for row in extract["feedback"]),
         *(_outcome(row, subject) for row in extract["outcomes"]),
         *_records(extract, subject),
-        *(_audit_event(row) for row in extract["audit"]),
+        *(_audit_event(row, subject) for row in extract["audit"]),
     ]
     return {
         "resourceType": "Bundle",
@@ -163,11 +164,11 @@ def _outcome(row: Mapping[str, Any], subject: Json) -> Json:
 def _records(extract: Mapping[str, Any], subject: Json) -> Iterator[Json]:
     """Rows that models learn from, and rows that were refused."""
     for kind in ("records", "quarantine"):
-        for place, rows in extract[kind].items():
-            for number, row in enumerate(rows, start=1):
-                values = {name: value for name, value in row.items() if not name.startswith(_OWN)}
-                values |= {"condition": row["_target"]} if "_target" in row else {}
-                yield _questions(f"{kind}-{number}-{place}", place, values, subject, extract["created"])
+        rows = [(place, row) for place, held in extract[kind].items() for row in held]
+        for number, (place, row) in enumerate(rows, start=1):
+            values = {name: value for name, value in row.items() if not name.startswith(_OWN)}
+            values |= {"condition": row[TARGET]} if TARGET in row else {}
+            yield _questions(f"{kind}-{number}", place, values, subject, extract["created"])
 
 
 def _questions(name: str, source: str, values: Mapping[str, Any], subject: Json, authored: str) -> Json:
@@ -197,8 +198,12 @@ def _answer(value: Any) -> Json:
     return {"valueString": value if isinstance(value, str) and value.strip() else repr(value)}
 
 
-def _audit_event(row: Mapping[str, Any]) -> Json:
-    return {**to_fhir(row), "id": f"audit-{row['seq']}"}
+def _audit_event(row: Mapping[str, Any], subject: Json) -> Json:
+    event = to_fhir(row)
+    for entity in event["entity"]:
+        if entity.get("what", {}).get("reference", "").startswith("Patient/"):
+            entity["what"] = subject
+    return event
 
 
 def _id(name: str) -> str:

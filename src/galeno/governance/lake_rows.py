@@ -31,18 +31,26 @@ class Traces:
         table: its name below the lake, or its address.
         rows: the patient's rows at the latest version.
         mentions: rows of others with a text that names the patient.
-        history: whether earlier versions may hold more.
+        history: whether files of earlier versions, or of none, hold the patient.
+        cut: whether the log describes files that are gone, as after a removal that was cut off; of whom, it no
+            longer tells.
     """
 
     table: str
     rows: pl.DataFrame
     mentions: int
     history: bool
+    cut: bool
+
+    @property
+    def named(self) -> bool:
+        """Whether the table names the patient."""
+        return bool(self.rows.height or self.mentions or self.history)
 
     @property
     def any(self) -> bool:
         """Whether there is anything to remove."""
-        return bool(self.rows.height or self.mentions or self.history)
+        return self.named or self.cut
 
     @property
     def keys(self) -> Mapping[str, frozenset[str]]:
@@ -60,7 +68,7 @@ def list_tables(lake: Path) -> tuple[str, ...]:
 
 
 def find_rows(lake: Path, table: str, person: Person, roles: Collection[str] = ()) -> Traces:
-    """Look for a patient in a table and in what its earlier versions left.
+    """Look for a patient in a table and in what its earlier versions left; waits for who appends to it.
 
     Args:
         lake: folder of the tables.
@@ -107,7 +115,7 @@ def remove_rows(lake: Path, table: str, person: Person, roles: Collection[str] =
     """
     folder = lake / table
     with Lake(lake).hold(table), _faults(table):
-        _rewrite(DeltaTable(folder), find_rows(lake, table, person, roles), person, roles)
+        _rewrite(DeltaTable(folder), _find(folder, table, person, roles), person, roles)
         _remove_strays(folder, person, roles)
         return _forget(folder)
 
@@ -118,6 +126,25 @@ def first_version(lake: Path, table: str) -> int:
     if (log / f"{0:020d}.json").is_file():
         return 0
     return min((int(path.name[:20]) for path in log.glob("*.checkpoint*.parquet")), default=0)
+
+
+def _find(folder: Path, table: str, person: Person, roles: Collection[str]) -> Traces:
+    active = _active(DeltaTable(folder))
+    present = _present(folder)
+    frames = []
+    mentions = 0
+    for file in active:
+        frame = _read(folder / file).with_columns(pl.lit(_batch_of(file), pl.String).alias(BATCH))
+        own = person.own_rows(frame, roles)
+        frames.append(frame.filter(own))
+        mentions += int((person.mentions(frame) & ~own).sum())
+    return Traces(
+        table,
+        rows=pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame(),
+        mentions=mentions,
+        history=any(_names(folder / file, person, roles) for file in present - set(active)),
+        cut=_has_lost_files(folder, present),
+    )
 
 
 def _rewrite(delta: DeltaTable, traces: Traces, person: Person, roles: Collection[str]) -> None:

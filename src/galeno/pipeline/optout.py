@@ -1,6 +1,7 @@
 """Patients from whom no model may learn, left out of what a run reads: they opted out, or were erased."""
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -8,7 +9,7 @@ import polars as pl
 
 from galeno.governance.consent import Consents
 from galeno.ingest.contract import RULES, Admission, Contract
-from galeno.records import PATIENT, ROW, Violation
+from galeno.records import KEY, PATIENT, ROW, Violation
 from galeno.settings import ServiceSettings
 from galeno.storage.cipher import Cipher
 from galeno.storage.home import Home
@@ -54,6 +55,17 @@ def leave_out(admission: Admission, contract: Contract, home: Home) -> Admission
             violations=(*report.violations, left_out),
         ),
     )
+
+
+def digest_rest(batch: str, admission: Admission) -> str:
+    """Name of the batch that is left of one when rows were left out: the same rows give the same name.
+
+    Args:
+        batch: digest of the whole source.
+        admission: what is left.
+    """
+    # By the rows' keys: the bytes of a filtered frame depend on how it was filtered.
+    return sha256("\n".join([batch, *admission.good[KEY].to_list()]).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from galeno.model.model import Model
 from galeno.pipeline.context import StepContext, digest_frame
 from galeno.pipeline.judging import judge_baselines, judge_champion, judge_rows
 from galeno.pipeline.loading import open_registry
-from galeno.pipeline.optout import leave_out
+from galeno.pipeline.optout import digest_rest, leave_out
 from galeno.pipeline.packaging import copy_folder, seal_package
 from galeno.pipeline.training import fit_model
 from galeno.records import BATCH, KEY, GateReport, Verdict
@@ -50,7 +50,7 @@ def ingest(context: StepContext) -> dict[str, Any]:
     admitted = contract.admit(frame, source_name(study.records.source))
     admission = leave_out(admitted, contract, context.home)
     if admission is not admitted:
-        batch = digest_frame(admission.good)  # another batch than the one with all patients
+        batch = digest_rest(batch, admission)  # another batch than the one with all patients
     place = context.place("ingest")
     write_json(place / "validation.json", admission.report.to_dict())
     if unread:

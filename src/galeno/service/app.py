@@ -22,6 +22,7 @@ from galeno.service import api, cds_hooks, fhir
 from galeno.service.capture import keep_captured
 from galeno.service.counter import Rooms
 from galeno.service.desk import Desk
+from galeno.service.express import Express
 from galeno.service.face import Reception
 from galeno.service.guard import Guard
 from galeno.service.identity import Identity
@@ -115,6 +116,7 @@ def create_app(options: AppOptions, settings: ServiceSettings) -> FastAPI:
     app.include_router(cds_hooks.router(reception))
     _add_probes(app, reception, metrics)
     _describe(app)
+    app.add_middleware(Express, diagnose=api.diagnoser(reception))
     app.add_middleware(
         Guard,
         metrics=metrics,

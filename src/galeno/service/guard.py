@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 from galeno.errors import BusyError, GalenoError, MediaTypeError, TooLongError
 from galeno.service.metrics import Metrics
 from galeno.service.problems import headers_of, of_anything, problem_of, respond
@@ -72,6 +74,8 @@ class Guard:
             await self._app(scope, receive, reply)
         except GalenoError as error:
             await respond(problem_of(error), headers_of(error))(scope, receive, reply)
+        except ClientDisconnect:
+            status = 499  # as web servers call it; nobody is there to be answered
         except Exception as error:
             problem = of_anything(error, scope["method"])
             if not status:

@@ -74,11 +74,9 @@ class Registrar:
             try:
                 out, err = await asyncio.wait_for(process.communicate(), SECONDS)
             except TimeoutError:
+                process.kill()
+                await process.wait()
                 raise RegistryError("the registry does not answer (timeout)", where="models") from None
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
         if process.returncode:
             raise _translate(err.decode(errors="replace"))
         return out.decode()

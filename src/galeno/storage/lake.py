@@ -143,6 +143,26 @@ class Lake:
         finally:
             os.close(descriptor)
 
+    def remove(self, table: str, column: str, values: Collection[str]) -> None:
+        """Remove rows from the latest version, and the files of earlier ones.
+
+        Args:
+            table: the table; nothing happens where there is none.
+            column: a column of texts.
+            values: rows with one of them go.
+
+        Raises:
+            LakeError: the table is damaged, or cannot be written to.
+        """
+        if not values:
+            return
+        texts = ", ".join("'" + value.replace("'", "''") + "'" for value in sorted(values))
+        with self.hold(table), self._faults(table):
+            delta = self._latest(table)
+            if delta is not None:
+                delta.delete(f'"{column}" IN ({texts})')
+                delta.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+
     def version(self, table: str) -> int | None:
         """The latest version of a table, None where there is no such table.
 
