@@ -292,7 +292,7 @@ def test_new_columns_are_taken_and_changed_ones_refused(house: House) -> None:
     assert sorted(house.exported()["weight"].to_list(), key=str) == [70.0, None]
     house.study = house.study.model_copy(update={"columns": {"age": columns["note"]}})
     house.diagnose(3)
-    with pytest.raises(LakeError):
+    with pytest.raises(LakeError, match="'age' was of another type"):
         house.export()
 
 

@@ -32,8 +32,7 @@ class Traces:
         rows: the patient's rows at the latest version.
         mentions: rows of others with a text that names the patient.
         history: whether files of earlier versions, or of none, hold the patient.
-        cut: whether the log describes files that are gone, as after a removal that was cut off; of whom, it no
-            longer tells.
+        cut: whether the log describes files that are gone, as after a removal that was cut off.
     """
 
     table: str
@@ -79,23 +78,8 @@ def find_rows(lake: Path, table: str, person: Person, roles: Collection[str] = (
     Raises:
         LakeError: the table cannot be read.
     """
-    folder = lake / table
-    with _faults(table):
-        delta = DeltaTable(folder)
-        files = _present(folder)
-        frames = []
-        mentions = 0
-        for file in _active(delta):
-            frame = _read(folder / file).with_columns(pl.lit(_batch_of(file)).alias(BATCH))
-            own = person.own_rows(frame, roles)
-            frames.append(frame.filter(own))
-            mentions += int((person.mentions(frame) & ~own).sum())
-        stale = files - set(_active(delta))
-        history = _has_lost_files(folder, files) or any(
-            _names(folder / file, person, roles) for file in stale
-        )
-    rows = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
-    return Traces(table, rows, mentions, history)
+    with Lake(lake).hold(table), _faults(table):
+        return _find(lake / table, table, person, roles)
 
 
 def remove_rows(lake: Path, table: str, person: Person, roles: Collection[str] = ()) -> int:

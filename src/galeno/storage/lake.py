@@ -104,6 +104,8 @@ class Lake:
             if made is None:
                 return None
             rows, batch = made
+            if delta is not None:
+                _check_types(rows, pl.Schema(delta.schema()), f"{self.root}, {table}")
             try:
                 write_deltalake(
                     self._path(table) if delta is None else delta,
@@ -260,3 +262,14 @@ class Lake:
                 where=f"{self.root}, {table}",
                 remedy="Restore the folder from a backup, or remove it and run again from the source",
             ) from None
+
+
+def _check_types(rows: pl.DataFrame, held: pl.Schema, where: str) -> None:
+    """Delta would turn values of another type into what the column holds, or into nothing."""
+    changed = [name for name, dtype in rows.schema.items() if held.get(name, dtype) != dtype]
+    if changed:
+        raise LakeError(
+            f"column {changed[0]!r} was of another type before",
+            where=where,
+            remedy="Give the column another name in the study, or move the table away",
+        )
