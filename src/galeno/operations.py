@@ -277,7 +277,13 @@ def erase_patient(
             vault=stores.vault,
             trail=stores.trail,
             caller=_operator("admin"),
+            capture_lake=ServiceSettings.from_environment().capture_lake,
         )
+    if report.remains:
+        left = ", ".join(report.remains[:5])
+        typer.echo(f"The patient is still named in: {left}. Remove these by hand.", err=True)
+    if not report.searched:
+        typer.echo("The id is too short to be looked for in texts: check free texts by hand.", err=True)
     typer.echo(json.dumps(report.to_dict(), indent=None if as_json else 2))
 
 

@@ -212,7 +212,10 @@ def test_a_batch_answers_line_by_line(hospital: Hospital) -> None:
     statuses = {each["line"]: each["status"] for each in told}
     assert [line for line, status in statuses.items() if status != 201] == [4, 8]
     alone = hospital.diagnose("b0", **{**RECORD, "age": 20}).json()
-    assert told[0]["ranking"] == alone["ranking"]
+    # a graph adds up many rows in another order than one
+    for together, single in zip(told[0]["ranking"], alone["ranking"], strict=True):
+        assert together["condition"] == single["condition"]
+        assert together["probability"] == pytest.approx(single["probability"], abs=2e-6)
 
 
 def test_pages_hold_every_diagnosis_once(hospital: Hospital) -> None:

@@ -385,7 +385,7 @@ def test_the_schedule_exports_in_a_process_of_its_own(house: House, tmp_path: Pa
 
     async def wait() -> None:
         keeping = asyncio.create_task(keep_captured(house, lambda: [house.study], elsewhere, seconds=0.05))
-        while lake.version(TABLE) is None:
+        while is_waiting(house.journal, ["clinic"]):
             await asyncio.sleep(0.05)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)

@@ -416,5 +416,17 @@ def test_the_codes_of_a_search_are_its_own() -> None:
     assert read_search([("subject", "https://h/fhir/Patient/p1")]).patient_id == "p1"
     assert read_search([("_count", "9999")]).count == 50
     assert read_search([("date", "lt1969")]).after == "dx_000000000000"
+    minute = read_search([("date", "2026-11-21T10:05Z")])
+    assert minute.holds("2026-11-21T10:05:59.999999Z")
+    assert not minute.holds("2026-11-21T10:06:00.000000Z")
+    second = read_search([("date", "2026-11-21T11:05:30+01:00")])
+    assert second.holds("2026-11-21T10:05:30.500000Z")
+    assert not second.holds("2026-11-21T10:05:31.000000Z")
+    month = read_search([("date", "2026-02")])
+    assert [month.holds(f"2026-{day}T00:00:00.000000Z") for day in ("01-31", "02-28", "03-01")] == [
+        False,
+        True,
+        False,
+    ]
     with pytest.raises(FhirInputError):
         read_search([(HPO, "")])

@@ -112,7 +112,24 @@ class Model:
             faults: reasons to review it that were found when it was typed.
         """
         row = self.assembler.transform_record(values)[np.newaxis]
-        shares = self.answer_matrix(row)[0].tolist()
+        return self._conclude(self.answer_matrix(row)[0].tolist(), values, faults)
+
+    def diagnose_many(self, typed: Sequence[tuple[Mapping[str, Value], tuple[str, ...]]]) -> list[Diagnosis]:
+        """Answer several typed records at once, each as `diagnose_typed` does; cheaper than one by one.
+
+        Args:
+            typed: values and faults of each, as `diagnose_typed` takes them.
+        """
+        if len(typed) == 1:
+            return [self.diagnose_typed(*typed[0])]
+        matrix = np.stack([self.assembler.transform_record(values) for values, _ in typed])
+        shares = self.answer_matrix(matrix).tolist()
+        return [self._conclude(row, *each) for row, each in zip(shares, typed, strict=True)]
+
+    def _conclude(
+        self, shares: list[float], values: Mapping[str, Value], faults: tuple[str, ...]
+    ) -> Diagnosis:
+        """From the probability of each class to the diagnosis."""
         order = self.decision.order_one(shares)
         inside = self.conformal.conforming_one(shares)
         none = not any(inside)

@@ -14,6 +14,7 @@ from galeno.records import AuditEntry
 from galeno.service.answers import Answer
 from galeno.service.registrar import Registrar
 from galeno.service.shelf import Served, Shelf
+from galeno.service.together import Together
 from galeno.storage import schema
 from galeno.storage.cipher import Cipher
 from galeno.storage.commit import Change, GroupCommit
@@ -55,6 +56,7 @@ class Counter:
         self.stopped: Mapping[str, str] = {}
         """Studies whose model was stopped, with the reason; brought up to date by `refresh`."""
         self._consents = Consents()
+        self._together = Together()
         self._readers = asyncio.Semaphore(READERS)
 
     def study(self, name: str) -> Study:

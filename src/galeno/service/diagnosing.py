@@ -64,10 +64,10 @@ class Diagnosing(Counter):
             JournalError: the journal does not answer; nothing was kept.
         """
         await self.permit(caller, Action.DIAGNOSES_CREATE)
-        answer, change = await self._make(caller, study, patient_id, record)
+        served = self.serving(study)
+        answer, change = await self._make(caller, served, patient_id, record)
         if explain:
-            model = self.rooms.shelf.get(study).model
-            explanations = await asyncio.to_thread(_explain, model, record)
+            explanations = await asyncio.to_thread(_explain, served.model, record)
             answer = replace(answer, explanations=explanations)
         await self.rooms.commits.commit(change)
         self.diagnosed(answer)
@@ -90,22 +90,16 @@ class Diagnosing(Counter):
         """
         await self.permit(caller, Action.DIAGNOSES_CREATE)
         self.serving(study)
-        made: list[Answer | GalenoError] = []
-        changes: list[Change] = []
-        for patient_id, record in requests:
-            try:
-                answer, change = await self._make(caller, study, patient_id, record)
-            except GalenoError as error:
-                made.append(error)
-                continue
-            made.append(answer)
-            changes.append(change)
-            await asyncio.sleep(0)  # a long batch lets single requests through
+        made = await asyncio.gather(
+            *(self._try(caller, study, patient_id, record) for patient_id, record in requests)
+        )
+        changes = [each[1] for each in made if not isinstance(each, GalenoError)]
         await asyncio.gather(*(self.rooms.commits.commit(change) for change in changes))
-        for each in made:
+        answers = [each if isinstance(each, GalenoError) else each[0] for each in made]
+        for each in answers:
             if isinstance(each, Answer):
                 self.diagnosed(each)
-        return made
+        return answers
 
     async def read_diagnosis(self, caller: Caller, diagnosis_id: str) -> StoredDiagnosis:
         """One diagnosis with its input, feedback and outcomes.
@@ -186,17 +180,25 @@ class Diagnosing(Counter):
         await self.record(self._read_entry(caller, Action.DIAGNOSES_EXPLAIN, row))
         return explanations
 
-    async def _make(
+    async def _try(
         self, caller: Caller, study: str, patient_id: str, record: Mapping[str, object]
+    ) -> tuple[Answer, Change] | GalenoError:
+        try:
+            return await self._make(caller, self.serving(study), patient_id, record)
+        except GalenoError as error:
+            return error
+
+    async def _make(
+        self, caller: Caller, served: Served, patient_id: str, record: Mapping[str, object]
     ) -> tuple[Answer, Change]:
         """Answer one record, and what is to be written for it."""
         started = perf_counter()
-        served = self.serving(study)
+        study = served.entry.study
         check_patient_id(patient_id)
         values, faults = type_record(served.model, record)
         patient = self.rooms.cipher.pseudonym(patient_id)
         await self.need_consent(caller, served.model.study, patient, Action.DIAGNOSES_CREATE)
-        diagnosis = served.model.diagnose_typed(values, faults)
+        diagnosis = await self._together.diagnose(served.model, values, faults)
         answer = Answer(
             id=new_id("dx"),
             study=study,
@@ -408,7 +410,7 @@ def _captured(diagnosis_id: str, share: float) -> bool:
 
 
 def _explain(model: Model, record: Mapping[str, object]) -> tuple[Explanation, ...]:
-    return explain_record(model, record, seed=model.study.seed)
+    return explain_record(model, record, permutations=64, seed=model.study.seed)
 
 
 def _of(connection: Connection, table: Table, diagnosis_id: str) -> list[dict[str, Any]]:

@@ -147,11 +147,9 @@ class _Face:
         page, following = await self.reception.desk.list_diagnoses(
             caller, patient_id=search.patient_id, limit=search.count, after=search.after
         )
-        if search.since is None:
-            return page, following
-        since = search.since.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        recent = [each for each in page if each.created >= since]
-        return recent, following if len(recent) == len(page) else None
+        inside = [each for each in page if search.holds(each.created)]
+        # newest first: where the last is too old, so is all that follows
+        return inside, following if page and search.reaches(page[-1].created) else None
 
     async def _caller(self, request: Request, action: Action) -> Caller:
         caller = await self.reception.caller(request, "fhir")

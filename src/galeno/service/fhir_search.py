@@ -1,9 +1,10 @@
 """What is asked by a FHIR search of RiskAssessments."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from galeno.ingest.fhir_check import FhirInputError, Issue, moment
 
@@ -28,7 +29,17 @@ class Search:
     """Diagnoses before this id, newest first."""
     since: datetime | None
     """Not made before this time."""
+    until: datetime | None
+    """Made before this time."""
     count: int
+
+    def holds(self, created: str) -> bool:
+        """Whether a diagnosis was made in the time that is asked for; times are texts that sort."""
+        return self.reaches(created) and (self.until is None or created < _text(self.until))
+
+    def reaches(self, created: str) -> bool:
+        """Whether a diagnosis was not made too early."""
+        return self.since is None or created >= _text(self.since)
 
 
 def read_search(asked: Sequence[tuple[str, str]]) -> Search:
@@ -44,7 +55,8 @@ def read_search(asked: Sequence[tuple[str, str]]) -> Search:
     patient_id: str | None = None
     count = 20
     since: list[datetime] = []
-    after: list[str] = []
+    until: list[datetime] = []
+    page: str | None = None
     for name, value in asked:
         if name in _SUBJECTS:
             if patient_id is not None:
@@ -53,7 +65,7 @@ def read_search(asked: Sequence[tuple[str, str]]) -> Search:
         elif name == "date":
             low, high = _range(value)
             since += [low] if low else []
-            after += [_id_at(high)] if high else []
+            until += [high] if high else []
         elif name == "_count":
             if not value.isdecimal() or len(value) > 6 or int(value) < 1:
                 raise _fault(name, "is not a whole number above 0")
@@ -61,10 +73,12 @@ def read_search(asked: Sequence[tuple[str, str]]) -> Search:
         elif name == "page":
             if _CURSOR.fullmatch(value) is None:
                 raise _fault(name, "is not the link of a page")
-            after.append(value)
+            page = value
         elif name != "_format":
             raise _fault(name[:64], "is not a search parameter here", code="not-supported")
-    return Search(patient_id, min(after, default=None), max(since, default=None), count)
+    end = min(until, default=None)
+    after = min((each for each in (page, _id_at(end)) if each is not None), default=None)
+    return Search(patient_id, after, max(since, default=None), end, count)
 
 
 def _patient(name: str, value: str) -> str:
@@ -86,12 +100,7 @@ def _range(value: str) -> tuple[datetime | None, datetime | None]:
         raise _fault("date", "is not a FHIR date with an optional eq, ge, gt, le, lt, sa or eb before it")
     prefix, start = match[1] or "eq", value[len(match[1] or "") :]
     try:
-        whole: datetime | str = start
-        if match[5]:
-            whole = datetime.fromisoformat(start)
-        elif match[4]:
-            whole = datetime.fromisoformat(start).replace(tzinfo=UTC)
-        first, last = _ends(whole, is_day=bool(match[4] and not match[5]))
+        first, last = _ends(start, match)
     except (ValueError, OverflowError):
         raise _fault("date", "is not a day of the calendar") from None
     return {
@@ -105,17 +114,29 @@ def _range(value: str) -> tuple[datetime | None, datetime | None]:
     }[prefix]
 
 
-def _ends(value: datetime | str, *, is_day: bool) -> tuple[datetime, datetime]:
-    plain = value.date() if is_day and isinstance(value, datetime) else value
-    first, last = moment(plain), moment(plain, at_start=False)
+def _ends(text: str, match: re.Match[str]) -> tuple[datetime, datetime]:
+    """Start and end of the year, month, day, minute, second or fraction that a date parameter names."""
+    if match[5]:
+        time = datetime.fromisoformat(text).astimezone(UTC)
+        fraction = len(text.partition(".")[2].rstrip("Z").partition("+")[0].partition("-")[0])
+        seconds = 10.0**-fraction if fraction else 1.0 if text.count(":", 0, 19) == 2 else 60.0
+        return time, time + timedelta(seconds=seconds)
+    first = moment(datetime.fromisoformat(text).date() if match[4] else text)
+    last = moment(datetime.fromisoformat(text).date() if match[4] else text, at_start=False)
     if first is None or last is None:
         raise ValueError
     return first, last
 
 
-def _id_at(time: datetime) -> str:
-    """An id that sorts as those made at a time: ids begin with milliseconds since 1970, in hexadecimal."""
-    return f"dx_{max(int(time.timestamp() * 1000), 0):012x}"
+def _id_at(time: datetime | None) -> str | None:
+    """An id that sorts after those made before a time: ids begin with hexadecimal milliseconds since 1970."""
+    if time is None:
+        return None
+    return f"dx_{max(math.ceil(time.timestamp() * 1000), 0):012x}"
+
+
+def _text(time: datetime) -> str:
+    return time.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _fault(name: str, text: str, code: str = "value") -> FhirInputError:

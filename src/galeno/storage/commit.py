@@ -121,6 +121,7 @@ class GroupCommit:
         self._depth = depth
         self._group = group
         self._queue: deque[_Waiting] = deque()
+        self._arriving: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._turn = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -172,7 +173,12 @@ class GroupCommit:
         """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Any] = loop.create_future()
-        self._put(_Waiting(change, waiter, loop))
+        arriving = self._arriving.setdefault(loop, [])
+        self._check_room(len(arriving))
+        if not arriving:
+            # what the loop has at hand when it comes round goes over together, in one group
+            loop.call_soon(self._hand_over, loop)
+        arriving.append(_Waiting(change, waiter, loop))
         return await waiter
 
     def commit_now(self, change: Change) -> Any:
@@ -187,19 +193,32 @@ class GroupCommit:
             with self._alone:
                 self._write([waiting])
         else:
-            self._put(waiting)
+            with self._turn:
+                self._check_room(0)
+                self._queue.append(waiting)
+                self._turn.notify()
         return future.result()
 
-    def _put(self, waiting: _Waiting) -> None:
+    def _check_room(self, arriving: int) -> None:
+        """Refuse what would have to wait for too long."""
+        if self._closing:
+            raise BusyError("the service is stopping", remedy="Try again")
+        if self._thread is None:
+            raise RuntimeError("GroupCommit.start() comes first")
+        if len(self._queue) + arriving >= self._depth:
+            raise BusyError("too many changes wait for the journal", remedy="Try again")
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give what arrived on a loop to the writer."""
+        arrived = self._arriving.pop(loop)
         with self._turn:
-            if self._closing:
-                raise BusyError("the service is stopping", remedy="Try again")
-            if self._thread is None:
-                raise RuntimeError("GroupCommit.start() comes first")
-            if len(self._queue) >= self._depth:
-                raise BusyError("too many changes wait for the journal", remedy="Try again")
-            self._queue.append(waiting)
-            self._turn.notify()
+            gone = self._thread is None
+            if not gone:
+                self._queue.extend(arrived)
+                self._turn.notify()
+        for waiting in arrived if gone else ():
+            waiting.error = BusyError("the service is stopping", remedy="Try again")
+            waiting.settle()
 
     def _run(self) -> None:
         while True:

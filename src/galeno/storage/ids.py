@@ -4,7 +4,6 @@ import secrets
 import time
 from datetime import UTC, datetime, timedelta
 
-
 _LOW = (1 << 62) - 1
 
 

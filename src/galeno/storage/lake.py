@@ -8,7 +8,7 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
@@ -103,24 +103,14 @@ class Lake:
             made = make(there)
             if made is None:
                 return None
-            rows, batch = made
-            if delta is not None:
-                _check_types(rows, pl.Schema(delta.schema()), f"{self.root}, {table}")
-            try:
-                write_deltalake(
-                    self._path(table) if delta is None else delta,
-                    rows.with_columns(pl.lit(batch).alias(BATCH)).sort(KEY),
-                    mode="append",
-                    partition_by=[BATCH],
-                    schema_mode="merge",
-                    storage_options=self._options,
-                    configuration={"delta.dataSkippingNumIndexedCols": "0"},
-                    commit_properties=CommitProperties(app_transactions=[Transaction(_TURNS, turn + 1)]),
-                )
-            except CommitFailedError:
+            rows = made[0].with_columns(pl.lit(made[1]).alias(BATCH)).sort(KEY)
+            if delta is None:
+                delta = self._create(table, rows)
+            _check_types(rows, pl.Schema(delta.schema()), f"{self.root}, {table}")
+            if (delta.transaction_version(_TURNS) or 0) != turn or not _take_turn(delta, rows, turn + 1):
                 raise ConflictError(
                     "another process appended at the same time", where=f"{self.root}, {table}"
-                ) from None
+                )
             return self.version(table)
 
     @contextmanager
@@ -148,6 +138,8 @@ class Lake:
     def remove(self, table: str, column: str, values: Collection[str]) -> None:
         """Remove rows from the latest version, and the files of earlier ones.
 
+        The table's log keeps the values as what was asked for: they are to be ids that tell nothing.
+
         Args:
             table: the table; nothing happens where there is none.
             column: a column of texts.
@@ -156,7 +148,7 @@ class Lake:
         Raises:
             LakeError: the table is damaged, or cannot be written to.
         """
-        if not values:
+        if not values or self.version(table) is None:
             return
         texts = ", ".join("'" + value.replace("'", "''") + "'" for value in sorted(values))
         with self.hold(table), self._faults(table):
@@ -218,6 +210,20 @@ class Lake:
         except TableNotFoundError:  # a folder without one commit: the first append did not end
             return None
 
+    def _create(self, table: str, rows: pl.DataFrame) -> DeltaTable:
+        """An empty table for rows like these, or the one that somebody else made meanwhile."""
+        path, columns = self._path(table), rows.clear().to_arrow().schema
+        with suppress(CommitFailedError):
+            DeltaTable.create(
+                path,
+                columns,
+                mode="ignore",
+                partition_by=[BATCH],
+                configuration={"delta.dataSkippingNumIndexedCols": "0"},
+                storage_options=self._options,
+            )
+        return DeltaTable(path, storage_options=self._options)
+
     def _holds(self, table: str, batch: str) -> bool:
         version = self.version(table)
         return version is not None and batch in self.batches(table, version)
@@ -262,6 +268,16 @@ class Lake:
                 where=f"{self.root}, {table}",
                 remedy="Restore the folder from a backup, or remove it and run again from the source",
             ) from None
+
+
+def _take_turn(delta: DeltaTable, rows: pl.DataFrame, turn: int) -> bool:
+    """Append rows, unless somebody else appended after the table was opened."""
+    mark = CommitProperties(app_transactions=[Transaction(_TURNS, turn)])
+    try:
+        write_deltalake(delta, rows, mode="append", schema_mode="merge", commit_properties=mark)
+    except CommitFailedError:
+        return False
+    return True
 
 
 def _check_types(rows: pl.DataFrame, held: pl.Schema, where: str) -> None:
