@@ -7,7 +7,6 @@ from fhir_cases import condition, observation, patient, ward_study
 
 from galeno.pipeline.runner import prepare_run, run_step
 from galeno.progress import Silent
-from galeno.storage.runs import RunFolder
 
 
 class Listener(Silent):
@@ -41,6 +40,6 @@ def test_an_export_is_ingested(tmp_path: Path) -> None:
     result = run_step(run, "ingest", tmp_path / "home", reporter=listener)
     assert result["report"]["good"] == 30
     assert "all.ndjson, line 91: Observation.status: is none of" in listener.notes[0]
-    folder = RunFolder.open(tmp_path / "home" / "runs", run)
-    [fault] = json.loads((folder.path / "ingest" / "unread.json").read_text())
+    [told] = (tmp_path / "home" / "runs" / run).rglob("unread.json")
+    [fault] = json.loads(told.read_text())
     assert (fault["file"], fault["line"]) == ("all.ndjson", 91)

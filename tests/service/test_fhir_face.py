@@ -71,6 +71,7 @@ def ward(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.02)
+    assert server.started
     try:
         yield Ward(f"http://127.0.0.1:{port}", keys)
     finally:

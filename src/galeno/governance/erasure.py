@@ -182,6 +182,10 @@ def erase(
             lake |= _erase_captured(journal, Lake(capture_lake), person)
         run_files.move_pins(home)
     busy = compact(journal, vault)
+    # Closing a file that was read drops the locks that this process has on it (POSIX): no database may be
+    # open while all files are searched. Both open again when they are next asked.
+    journal.close()
+    vault.close()
     report = ErasureReport(
         patient=person.pseudonym,
         erased=erased,

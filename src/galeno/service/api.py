@@ -8,9 +8,9 @@ from pydantic_core import to_json
 
 from galeno.errors import MediaTypeError
 from galeno.governance.access import Action, Caller
-from galeno.service.batch import Lines, answer_lines
 from galeno.service.face import Reception, parse_json, read_model
 from galeno.service.intake import read_csv
+from galeno.service.lines import Lines, answer_lines
 from galeno.service.tell import tell_answer, tell_explanations, tell_stored
 from galeno.service.wire import (
     Anything,

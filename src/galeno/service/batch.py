@@ -1,140 +1,60 @@
-"""Many records in one request: lines of JSON in, lines of JSON out, while they come."""
+"""A batch of diagnoses: who is told of it is told once, when it is over or its service died."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi.responses import StreamingResponse
-from pydantic_core import to_json
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from sqlalchemy import Connection, insert, select, update
 
-from galeno.errors import GalenoError, InputError, TooLongError
-from galeno.governance.access import Caller
 from galeno.service.answers import Answer
-from galeno.service.desk import Desk
-from galeno.service.face import parse_json, read_model
-from galeno.service.problems import of_anything, problem_of
-from galeno.service.tell import tell_answer
-from galeno.service.wire import DiagnosisRequest
+from galeno.service.notify import outbox_row
+from galeno.storage import schema
+from galeno.storage.ids import later, new_id, now
+from galeno.study import Study
 
-GROUP = 64
-"""Records that wait for the disk together."""
-LONGEST_LINE = 1_000_000
-"""Bytes of one record."""
-
-Line = tuple[int, bytes]
+PATIENCE = 120.0
+"""Seconds without a further diagnosis after which a batch that did not end is told all the same."""
+LISTED = 20
+"""Ids that a message names."""
 
 
-class Lines(StreamingResponse):
-    """Lines as they come, while the request is still being read.
+@dataclass
+class Batch:
+    """What of a batch is to be told."""
 
-    Starlette's own response listens for the client to go away, and so eats what the client still sends.
-    """
+    id: str = field(default_factory=lambda: new_id("bt"))
+    reasons: dict[str, None] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        await self.stream_response(send)
-
-
-async def answer_lines(
-    desk: Desk, caller: Caller, study: str, stream: AsyncIterator[bytes], limit: int
-) -> AsyncIterator[bytes]:
-    """Diagnose each line of a stream.
-
-    Answers are kept in memory until the client reads them: a client that sends everything before it
-    reads anything must not bring both sides to a standstill. `limit` bounds what comes in, and so that.
-
-    Args:
-        desk: who answers.
-        caller: who asks; the desk has let them in already.
-        study: name of the study.
-        stream: bytes as they arrive.
-        limit: bytes of the whole stream.
-
-    Yields:
-        a line for each that came in, in their order, each with `line` and `status`.
-    """
-    answers: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-    async def work() -> None:
-        try:
-            async for group in _groups(_lines(stream, limit)):
-                for line in await _answer(desk, caller, study, group):
-                    answers.put_nowait(line)
-        except GalenoError as error:  # the status line is sent already: the last line says what happened
-            problem = problem_of(error)
-            answers.put_nowait(_told({"status": problem["status"], "problem": problem}))
-        except ClientDisconnect:
-            pass  # nobody is there to be told
-        except Exception as error:
-            answers.put_nowait(_told({"status": 500, "problem": of_anything(error, "POST")}))
-        finally:
-            answers.put_nowait(None)
-
-    task = asyncio.create_task(work())
-    try:
-        while (line := await answers.get()) is not None:
-            yield line
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    def message(self, study: Study, answer: Answer) -> Mapping[str, Any] | None:
+        """The message so far, with this diagnosis in it; None where it is nothing to tell."""
+        told = outbox_row(study, answer.id, answer.diagnosis.reasons, batch=self.id)
+        if told is None:
+            return None
+        self.reasons |= dict.fromkeys(answer.diagnosis.reasons)
+        self.ids.append(answer.id)
+        row = outbox_row(study, answer.id, tuple(self.reasons), batch=self.id) or told
+        more = f"\n... {len(self.ids)}" if len(self.ids) > LISTED else ""
+        return {
+            **row,
+            "body": row["body"] + "\n" + "\n".join(self.ids[:LISTED]) + more,
+            "due": later(PATIENCE),
+        }
 
 
-async def _lines(stream: AsyncIterator[bytes], limit: int) -> AsyncIterator[Line]:
-    """Numbered lines that are not blank."""
-    rest, number, length = b"", 0, 0
-    async for part in stream:
-        length += len(part)
-        if length > limit:
-            raise TooLongError([("body", f"is longer than {limit} bytes; send it in several parts")])
-        *whole, rest = (rest + part).split(b"\n")
-        if len(rest) > LONGEST_LINE:
-            raise TooLongError([(f"line {number + len(whole) + 1}", f"is longer than {LONGEST_LINE} bytes")])
-        for line in whole:
-            number += 1
-            if line.strip():
-                yield number, line
-    if rest.strip():
-        yield number + 1, rest
+def keep_message(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Put the message of a batch into the outbox, in the place of the one before."""
+    table = schema.outbox
+    mine = table.c.dedupe == row["dedupe"]
+    if connection.execute(select(table.c.id).where(mine)).first() is None:
+        connection.execute(insert(table).values(dict(row)))
+    else:
+        changed = {name: row[name] for name in ("subject", "body", "due")}
+        connection.execute(update(table).where(mine, table.c.sent.is_(None)).values(changed))
 
 
-async def _groups(lines: AsyncIterator[Line]) -> AsyncIterator[list[Line]]:
-    group: list[Line] = []
-    async for line in lines:
-        group.append(line)
-        if len(group) == GROUP:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-async def _answer(desk: Desk, caller: Caller, study: str, group: list[Line]) -> list[bytes]:
-    requests: list[DiagnosisRequest | GalenoError] = []
-    for _, line in group:
-        try:
-            requests.append(_read(line))
-        except InputError as error:
-            requests.append(error)
-    good = [request for request in requests if isinstance(request, DiagnosisRequest)]
-    made = iter(await desk.diagnose_many(caller, study, [(each.patient_id, each.record) for each in good]))
-    told = []
-    for (number, _), request in zip(group, requests, strict=True):
-        answer = next(made) if isinstance(request, DiagnosisRequest) else request
-        if isinstance(answer, Answer):
-            told.append(_told({"line": number, "status": 201, **tell_answer(answer)}))
-        else:
-            problem = problem_of(answer)
-            told.append(_told({"line": number, "status": problem["status"], "problem": problem}))
-    return told
-
-
-def _read(line: bytes) -> DiagnosisRequest:
-    request = read_model(DiagnosisRequest, parse_json(line))
-    if request.explain:
-        raise InputError([("explain", "is not for batches; ask for /v1/diagnoses/{id}/explanation")])
-    return request
-
-
-def _told(line: Mapping[str, Any]) -> bytes:
-    return to_json(line) + b"\n"
+def release_message(connection: Connection, study: str, batch: Batch) -> None:
+    """The batch is over: its message is due."""
+    table = schema.outbox
+    mine = table.c.dedupe == f"{study}/{batch.id}"
+    connection.execute(update(table).where(mine, table.c.sent.is_(None)).values(due=now()))

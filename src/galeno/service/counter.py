@@ -109,7 +109,9 @@ class Counter:
     async def refresh(self) -> None:
         """Read which models were stopped."""
         query = select(schema.stops.c.study, schema.stops.c.reason)
-        self.stopped = await self.read(lambda connection: dict(connection.execute(query).tuples().all()))
+        self.stopped = await self.read(
+            lambda connection: {row.study: row.reason for row in connection.execute(query)}
+        )
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Read from the journal in a thread, so that a slow database holds nobody else up.

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -17,6 +18,7 @@ from galeno.model.explain import explain as explain_record
 from galeno.model.model import Model
 from galeno.records import Diagnosis, Explanation, RankedCondition
 from galeno.service.answers import Answer, Feedback, Outcome, StoredDiagnosis
+from galeno.service.batch import Batch, keep_message, release_message
 from galeno.service.counter import Counter
 from galeno.service.intake import unfit
 from galeno.service.notify import outbox_row
@@ -74,7 +76,12 @@ class Diagnosing(Counter):
         return answer
 
     async def diagnose_many(
-        self, caller: Caller, study: str, requests: Sequence[tuple[str, Mapping[str, object]]]
+        self,
+        caller: Caller,
+        study: str,
+        requests: Sequence[tuple[str, Mapping[str, object]]],
+        *,
+        batch: Batch,
     ) -> list[Answer | GalenoError]:
         """Diagnose several records; each gets its answer or its own error. One wait for the disk.
 
@@ -82,6 +89,7 @@ class Diagnosing(Counter):
             caller: who is asking.
             study: name of the study.
             requests: patient id and record of each.
+            batch: what they belong to; somebody is told of it once, not of each.
 
         Raises:
             AccessError: the caller may not.
@@ -91,7 +99,7 @@ class Diagnosing(Counter):
         await self.permit(caller, Action.DIAGNOSES_CREATE)
         self.serving(study)
         made = await asyncio.gather(
-            *(self._try(caller, study, patient_id, record) for patient_id, record in requests)
+            *(self._try(caller, study, patient_id, record, batch) for patient_id, record in requests)
         )
         changes = [each[1] for each in made if not isinstance(each, GalenoError)]
         await asyncio.gather(*(self.rooms.commits.commit(change) for change in changes))
@@ -100,6 +108,13 @@ class Diagnosing(Counter):
             if isinstance(each, Answer):
                 self.diagnosed(each)
         return answers
+
+    async def end_batch(self, study: str, batch: Batch) -> None:
+        """Nothing more comes of this batch: let it be told, if there is anything to tell."""
+        if batch.ids:
+            await self.rooms.commits.commit(
+                Change(then=lambda connection: release_message(connection, study, batch))
+            )
 
     async def read_diagnosis(self, caller: Caller, diagnosis_id: str) -> StoredDiagnosis:
         """One diagnosis with its input, feedback and outcomes.
@@ -181,15 +196,20 @@ class Diagnosing(Counter):
         return explanations
 
     async def _try(
-        self, caller: Caller, study: str, patient_id: str, record: Mapping[str, object]
+        self, caller: Caller, study: str, patient_id: str, record: Mapping[str, object], batch: Batch
     ) -> tuple[Answer, Change] | GalenoError:
         try:
-            return await self._make(caller, self.serving(study), patient_id, record)
+            return await self._make(caller, self.serving(study), patient_id, record, batch)
         except GalenoError as error:
             return error
 
     async def _make(
-        self, caller: Caller, served: Served, patient_id: str, record: Mapping[str, object]
+        self,
+        caller: Caller,
+        served: Served,
+        patient_id: str,
+        record: Mapping[str, object],
+        batch: Batch | None = None,
     ) -> tuple[Answer, Change]:
         """Answer one record, and what is to be written for it."""
         started = perf_counter()
@@ -216,9 +236,13 @@ class Diagnosing(Counter):
         rows.append((schema.diagnoses, row))
         if served.challenger is not None:
             rows += _shadow(answer, served, record)
-        told = outbox_row(served.model.study, answer.id, diagnosis.reasons)
-        if told is not None:
-            rows.append((schema.outbox, told))
+        then = None
+        if batch is None:
+            told = outbox_row(served.model.study, answer.id, diagnosis.reasons)
+            if told is not None:
+                rows.append((schema.outbox, told))
+        elif (message := batch.message(served.model.study, answer)) is not None:
+            then = partial(keep_message, row=message)
         entry = self.entry(
             caller,
             Action.DIAGNOSES_CREATE,
@@ -230,7 +254,7 @@ class Diagnosing(Counter):
             input_hash=self.rooms.cipher.input_hash(sealed),
             latency_ms=row["latency_ms"],
         )
-        return answer, Change(rows=tuple(rows), audit=(entry,), patient=patient, identity=patient_id)
+        return answer, Change(tuple(rows), (entry,), patient, patient_id, then)
 
     def _open(self, connection: Connection, row: Mapping[str, Any]) -> StoredDiagnosis:
         """A diagnosis with everything that belongs to it."""

@@ -28,7 +28,7 @@ from galeno.service.fhir_answer import (
     tell_stored,
 )
 from galeno.service.fhir_capability import OPERATION, capability_statement, operation_definition
-from galeno.service.fhir_describe import PREDICT, READ, SEARCH, SEARCH_BY_FORM, STATEMENT
+from galeno.service.fhir_describe import PREDICT, READ, SEARCH, SEARCH_BY_FORM, statement
 from galeno.service.fhir_search import Search, read_search
 from galeno.service.problems import headers_of, status_of
 from galeno.study import Study
@@ -67,14 +67,13 @@ def router(reception: Reception) -> APIRouter:
     )
     routes.add_api_route("/RiskAssessment/{id}", _guarded(face.read), name="read_risk_assessment", **READ)
     routes.add_api_route(
-        "/metadata", _guarded(face.metadata), name="fhir_metadata", summary="CapabilityStatement", **STATEMENT
+        "/metadata", _guarded(face.metadata), name="fhir_metadata", **statement("CapabilityStatement")
     )
     routes.add_api_route(
         f"/OperationDefinition/{OPERATION}",
         _guarded(face.operation),
         name="fhir_operation",
-        summary="OperationDefinition",
-        **STATEMENT,
+        **statement("OperationDefinition"),
     )
     return routes
 

@@ -43,6 +43,10 @@ def _content(kind: str) -> dict[str, Any]:
     return {MEDIA_TYPE: {"schema": schema}}
 
 
+_PROBLEM = {"application/problem+json": {"schema": {"type": "object"}}}
+"""What the service answers with before a request comes to this face, when it is too busy for instance."""
+
+
 def _answers(kind: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
     texts = {
         401: "No key or token, or one that is not known.",
@@ -58,7 +62,8 @@ def _answers(kind: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
     }
     answers: dict[int | str, dict[str, Any]] = {200: {"description": kind, "content": _content(kind)}}
     for status in statuses:
-        answers[status] = {"description": texts[status], "content": _content("OperationOutcome")}
+        content = {**_content("OperationOutcome"), **_PROBLEM}
+        answers[status] = {"description": texts[status], "content": content}
     return answers
 
 
@@ -110,7 +115,7 @@ PREDICT: dict[str, Any] = {
 READ: dict[str, Any] = {
     **_COMMON,
     "summary": "Read one diagnosis as a RiskAssessment",
-    "responses": _answers("RiskAssessment", 401, 403, 404, 406, 429, 503),
+    "responses": _answers("RiskAssessment", 401, 403, 404, 406, 413, 429, 503),
     "openapi_extra": {
         "parameters": [
             {
@@ -128,7 +133,7 @@ READ: dict[str, Any] = {
 SEARCH: dict[str, Any] = {
     **_COMMON,
     "summary": "Find diagnoses as RiskAssessments, newest first",
-    "responses": _answers("Bundle", 401, 403, 404, 406, 422, 429, 503),
+    "responses": _answers("Bundle", 401, 403, 404, 406, 413, 422, 429, 503),
     "openapi_extra": {
         "parameters": [*(_query(name, text, _TEXT) for name, text in _SEARCHED.items()), _FORMAT]
     },
@@ -154,8 +159,13 @@ SEARCH_BY_FORM: dict[str, Any] = {
         }
     },
 }
-STATEMENT: dict[str, Any] = {
-    **_COMMON,
-    "responses": _answers("resource", 406, 429, 503),
-    "openapi_extra": {"parameters": [_FORMAT], "security": []},
-}
+
+
+def statement(kind: str) -> dict[str, Any]:
+    """A route that anybody may read."""
+    return {
+        **_COMMON,
+        "summary": kind,
+        "responses": _answers(kind, 406, 413, 429, 503),
+        "openapi_extra": {"parameters": [_FORMAT], "security": []},
+    }

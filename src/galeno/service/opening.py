@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from galeno.errors import SettingError
 from galeno.governance.access import Action, Caller
 from galeno.governance.audit import Trail, move_anchor
 from galeno.records import AuditEntry
@@ -49,6 +50,12 @@ def open_stores(root: Path, settings: ServiceSettings) -> Iterator[Stores]:
     """
     home = Home(root.resolve()).create()
     journal = Journal(settings.journal or home.journal_url)
+    if settings.vault and settings.vault == (settings.journal or home.journal_url):
+        raise SettingError(
+            "journal and keys are in one database, so that a backup of one holds the other",
+            where="GALENO_VAULT",
+            remedy="Give the patients' keys a database of their own",
+        )
     vault = Vault(settings.vault or home.vault_url)
     try:
         journal.migrate()

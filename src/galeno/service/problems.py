@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from galeno.errors import (
     AccessError,
+    AuditError,
     BusyError,
     ConflictError,
     ConsentError,
@@ -40,6 +41,7 @@ STATUS: tuple[tuple[type[GalenoError], int, str], ...] = (
     (TooManyRequestsError, 429, "Too many requests"),
     (BusyError, 503, "Not now"),
     (JournalError, 503, "Not now"),
+    (AuditError, 503, "Not now"),
 )
 """First match counts; any other error of Galeno's is a 500 that names its kind."""
 RETRY_AFTER = 2

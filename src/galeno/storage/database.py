@@ -196,7 +196,9 @@ def _make_file(_dialect: object, _record: object, arguments: list[Any], _options
     """Make the file readable by its owner only; SQLite gives its WAL the same mode."""
     path = Path(arguments[0])
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.exists():
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
     except OSError as error:
