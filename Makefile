@@ -21,8 +21,8 @@ $(VENV)/.dev: $(VENV)/.base requirements-dev.lock
 	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
 
-demo: $(VENV)/.base ## Set up, then take the built-in cohort to a registered model
-	$(BIN)/galeno demo --home $(DEMO_HOME) --no-serve
+demo: $(VENV)/.base ## Set up, take the built-in cohort to a registered model, and serve it
+	$(BIN)/galeno demo --home $(DEMO_HOME)
 
 test: $(VENV)/.dev ## Set up, then run the tests
 	$(BIN)/pytest

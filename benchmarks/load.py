@@ -1,9 +1,16 @@
 """Load over loopback: so many connections, each with one request at a time."""
 
 import asyncio
+import json
+import os
+import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -73,6 +80,56 @@ class _Connection(asyncio.Protocol):
         self._started = time.perf_counter()
         self._transport.write(self._requests[self._at % len(self._requests)])  # type: ignore[attr-defined]
         self._at += 1
+
+
+WRK = """\
+local requests = {}
+for line in io.lines(os.getenv("BODIES")) do
+  requests[#requests + 1] = wrk.format("POST", wrk.path, wrk.headers, line)
+end
+local at = 0
+request = function()
+  at = at % #requests + 1
+  return requests[at]
+end
+done = function(summary, latency)
+  local errors = summary.errors
+  local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
+  local p50, p99 = latency:percentile(50) / 1e3, latency:percentile(99) / 1e3
+  local told = '{"requests": %d, "failed": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f}'
+  io.stderr:write(string.format(told, summary.requests, failed, summary.duration / 1e6, p50, p99))
+end
+"""
+
+
+class Asked(NamedTuple):
+    """What is asked again and again."""
+
+    path: str
+    bodies: Sequence[bytes]
+    headers: dict[str, str]
+
+
+def load(port: int, asked: Asked, connections: int, seconds: float) -> Load:
+    """Ask for a while: by wrk where there is one, which leaves the machine to the server, else from here."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        requests = [post(asked.path, body, asked.headers) for body in asked.bodies]
+        return asyncio.run(drive(port, requests, connections, seconds))
+    with tempfile.TemporaryDirectory() as folder:
+        script, lines = Path(folder) / "ask.lua", Path(folder) / "bodies.ndjson"
+        script.write_text(WRK)
+        lines.write_bytes(b"\n".join(asked.bodies))
+        command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
+        command += [part for name, value in asked.headers.items() for part in ("-H", f"{name}: {value}")]
+        done = subprocess.run(
+            [*command, f"http://127.0.0.1:{port}{asked.path}"],
+            env={**os.environ, "BODIES": str(lines)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return Load(**json.loads(done.stderr))
 
 
 def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:

@@ -8,7 +8,6 @@ audit trail, encryption and access control on; every answer is on disk before it
 """
 
 import argparse
-import asyncio
 import json
 import os
 import signal
@@ -24,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from load import Load, drive, post
+from load import Asked, Load, load
 from synthetic import CATEGORIES, FIT_ROWS, FLAGS, NUMBERS, draw, fit_package
 
 from galeno.pipeline.loading import open_registry
@@ -91,15 +90,19 @@ def memory_mb(pid: int) -> float:
 
 
 def measure(
-    name: str, port: int, pid: int, requests: list[bytes], connections: int, seconds: float
-) -> tuple[Load, Load]:
+    name: str,
+    server: tuple[int, int],
+    asked: tuple[str, list[bytes], dict[str, str]],
+    options: argparse.Namespace,
+) -> Load:
     """One connection, then many."""
-    asyncio.run(drive(port, requests, 4, 2.0))  # warm
-    single = asyncio.run(drive(port, requests, 1, min(seconds, 5.0)))
-    crowd = asyncio.run(drive(port, requests, connections, seconds))
+    port, pid = server
+    load(port, asked, 4, 2.0)  # warm
+    single = load(port, asked, 1, min(options.seconds, 5.0))
+    crowd = load(port, asked, options.connections, options.seconds)
     print(f"  {name:<8} 1 connection    {single}")
-    print(f"  {name:<8} {connections} connections  {crowd}   memory {memory_mb(pid):.0f} MB")
-    return single, crowd
+    print(f"  {name:<8} {options.connections} connections  {crowd}   memory {memory_mb(pid):.0f} MB")
+    return crowd
 
 
 def measure_galeno(root: Path, options: argparse.Namespace, records: list[dict[str, object]]) -> Load:
@@ -115,19 +118,15 @@ def measure_galeno(root: Path, options: argparse.Namespace, records: list[dict[s
         "Authorization": f"Bearer {json.loads(added.stdout)['key']}",
         "Content-Type": "application/json",
     }
-    requests = [
-        post(
-            "/v1/studies/benchmark/diagnoses",
-            json.dumps({"patient_id": f"p{i % PATIENTS}", "record": record}).encode(),
-            headers,
-        )
+    bodies = [
+        json.dumps({"patient_id": f"p{i % PATIENTS}", "record": record}).encode()
         for i, record in enumerate(records)
     ]
+    asked = Asked("/v1/studies/benchmark/diagnoses", bodies, headers)
     port = free_port()
     command = [galeno, "serve", "--home", str(root), "--port", str(port), "--rate", "100000"]
     with running(command, port, "/readyz", root / "galeno.log", {"OMP_NUM_THREADS": "1"}) as pid:
-        _, crowd = measure("Galeno", port, pid, requests, options.connections, options.seconds)
-    return crowd
+        return measure("Galeno", (port, pid), asked, options)
 
 
 def measure_mlflow(folder: Path, options: argparse.Namespace, records: list[dict[str, object]]) -> Load:
@@ -144,14 +143,11 @@ def measure_mlflow(folder: Path, options: argparse.Namespace, records: list[dict
     }
     subprocess.run([options.peer, str(HERE / "serving_peer.py"), json.dumps(plan)], check=True)
     columns = list(records[0])
-    requests = [
-        post(
-            "/invocations",
-            json.dumps({"dataframe_split": {"columns": columns, "data": [list(r.values())]}}).encode(),
-            {"Content-Type": "application/json"},
-        )
+    bodies = [
+        json.dumps({"dataframe_split": {"columns": columns, "data": [list(r.values())]}}).encode()
         for r in records
     ]
+    asked = Asked("/invocations", bodies, {"Content-Type": "application/json"})
     port = free_port()
     mlflow = str(Path(options.peer).with_name("mlflow"))
     command = [mlflow, "models", "serve", "-m", str(folder / "model"), "-p", str(port)]
@@ -162,8 +158,7 @@ def measure_mlflow(folder: Path, options: argparse.Namespace, records: list[dict
         "PATH": f"{Path(options.peer).parent}{os.pathsep}{os.environ['PATH']}",
     }
     with running(command, port, "/ping", folder / "mlflow.log", surroundings) as pid:
-        _, crowd = measure("MLflow", port, pid, requests, options.connections, options.seconds)
-    return crowd
+        return measure("MLflow", (port, pid), asked, options)
 
 
 def main() -> None:

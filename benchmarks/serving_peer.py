@@ -23,4 +23,8 @@ encode = ColumnTransformer(
     ]
 )
 booster = XGBClassifier(n_estimators=plan["trees"], max_depth=plan["depth"], n_jobs=1, tree_method="hist")
-mlflow.sklearn.save_model(make_pipeline(encode, booster).fit(training, labels), str(folder / "model"))
+mlflow.sklearn.save_model(
+    make_pipeline(encode, booster).fit(training, labels),
+    str(folder / "model"),
+    skops_trusted_types=["numpy.dtype", "xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"],
+)

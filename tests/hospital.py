@@ -73,6 +73,7 @@ def open_hospital(home: Path, *options: str, users: bool = True, **environment: 
             wait_until_ready(hospital)
             yield hospital
         finally:
+            process = hospital.process  # a test may have started it again
             process.terminate()
             try:
                 process.wait(timeout=40)

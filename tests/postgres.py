@@ -7,6 +7,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -50,6 +52,12 @@ class Cluster:
     def stop(self, mode: str = "fast") -> None:
         """Stop the server: `fast` ends the sessions, `immediate` is as a crash."""
         self._run("pg_ctl", "stop", "--wait", "-D", self._data, "-m", mode)
+
+    def freeze(self, sign: int = signal.SIGSTOP) -> None:
+        """Let the server and all its sessions hang without hanging up; SIGCONT lets them go on."""
+        server = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        for process in (server, *server.children()):
+            process.send_signal(sign)
 
     def create_database(self) -> str:
         """A new, empty database.

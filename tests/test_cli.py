@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -398,8 +399,11 @@ def test_a_setting_that_is_no_number(place: Path, tmp_path: Path, line: str) -> 
     outcome.refused("environment: GALENO_THREADS is not a whole number above 0. Set it to")
 
 
-def test_serving_comes_later() -> None:
-    galeno("demo", "--serve").refused("this version has no service yet. Use --no-serve")
+def test_a_taken_port_is_told_before_the_demo_runs(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        galeno("demo", "--port", port, "--home", tmp_path).refused("cannot listen there")
+    assert list(tmp_path.iterdir()) == []
 
 
 # What commands print

@@ -1,8 +1,11 @@
 """The commands that look after a service, over a home in which one has answered."""
 
+import io
 import json
+import re
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +47,35 @@ def home(answered: tuple[Path, Hospital, list[str]], tmp_path: Path) -> Path:
     copy = tmp_path / "home"
     shutil.copytree(answered[0], copy)
     return copy
+
+
+def test_a_password_is_set_without_being_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    galeno("users", "add", "new.one", "--role", "clinician", "--home", home).ended(0)
+    line = ("users", "password", "new.one", "--password-stdin", "--home", home)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
+    galeno(*line).refused("password: must have at least 12 characters")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("four quiet words here\r\n"))
+    done = galeno(*line).ended(0)
+    assert "quiet" not in done.out + done.err
+    monkeypatch.setattr(sys, "stdin", io.StringIO("four quiet words here\n"))
+    galeno("users", "password", "nobody", *line[3:]).refused("no such user")
+    with sqlite3.connect(home / "journal.db") as journal:
+        kept = journal.execute("SELECT password FROM users WHERE name = 'new.one'").fetchone()[0]
+        noted = journal.execute("SELECT detail FROM audit ORDER BY seq DESC LIMIT 1").fetchone()[0]
+    journal.close()
+    assert kept.startswith("$argon2id$")
+    assert noted == "password set"
+
+
+def test_an_address_that_signs_in_once(home: Path) -> None:
+    galeno("users", "add", "new.one", "--role", "clinician", "--home", home).ended(0)
+    line = ("users", "welcome", "new.one", "--home", home)
+    address = galeno(*line).ended(0).out.strip()
+    assert re.fullmatch(r"http://127\.0\.0\.1:8000/welcome\?token=[\w-]{43}", address)
+    public = galeno(*line, "--json", GALENO_PUBLIC_URL="https://galeno.example").ended(0).object
+    assert public["address"].startswith("https://galeno.example/welcome?token=")
+    galeno("users", "revoke", "new.one", "--home", home).ended(0)
+    galeno(*line).refused("no such user")
 
 
 def test_users_are_added_listed_and_revoked(home: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from galeno.errors import SettingError
-from galeno.settings import Settings
+from galeno.settings import ServiceSettings, Settings
 
 
 def test_nothing_set_gives_defaults() -> None:
@@ -38,3 +38,14 @@ def test_the_environment_of_the_process_is_the_default(
 ) -> None:
     monkeypatch.setenv("GALENO_HOME", str(tmp_path))
     assert Settings.from_environment().home == tmp_path
+
+
+def test_idle_minutes_are_a_number() -> None:
+    assert ServiceSettings.from_environment({}).idle_minutes == 15
+    assert ServiceSettings.from_environment({"GALENO_IDLE_MINUTES": "5"}).idle_minutes == 5
+
+
+@pytest.mark.parametrize("minutes", ["abc", "0", "721", "-1", "1.5", "²", " "])
+def test_idle_minutes_that_are_no_number_are_told(minutes: str) -> None:
+    with pytest.raises(SettingError, match="GALENO_IDLE_MINUTES is not a whole number from 1 to 720"):
+        ServiceSettings.from_environment({"GALENO_IDLE_MINUTES": minutes})

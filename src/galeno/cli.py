@@ -15,7 +15,7 @@ import typer
 from galeno.errors import GalenoError, GateRefusedError
 from galeno.operations import add_operations
 from galeno.options import Home, Json, choose_home
-from galeno.settings import Settings
+from galeno.settings import ServiceSettings, Settings
 
 if TYPE_CHECKING:
     from galeno.pipeline.runner import RunResult
@@ -52,16 +52,20 @@ def demo(
     home: Home = None,
     serve: Annotated[
         bool,
-        typer.Option("--serve/--no-serve", help="Start the service afterwards (comes with a later version)."),
-    ] = False,
+        typer.Option("--serve/--no-serve", help="Start the service afterwards, on this machine only."),
+    ] = True,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the service.")] = 8000,
     as_json: Json = False,
 ) -> None:
-    """Run the built-in simulated study, up to a registered model."""
+    """Run the built-in simulated study, up to a registered model, and serve it.
+
+    Prints an address for each role that signs in to the pages once.
+    """
     from galeno.pipeline.example import example_study
     from galeno.pipeline.runner import run_study
 
     if serve:
-        raise GalenoError("this version has no service yet", where="--serve", remedy="Use --no-serve")
+        _check_port(port)
     place = choose_home(home)
     with _progress() as reporter:
         result = run_study(example_study("severity"), place, reporter=reporter, threads=_settings().threads)
@@ -69,6 +73,8 @@ def demo(
     if not as_json:
         ask = f"galeno predict severity@champion --home {place} --input YOUR.csv --output ANSWERS.csv"
         typer.echo(f"\nAsk it:      {ask}")
+    if serve:
+        _serve_demo(place, port)
 
 
 @app.command()
@@ -333,6 +339,35 @@ def main() -> None:
             err=True,
         )
         sys.exit(1)
+
+
+def _check_port(port: int) -> None:
+    """See that the service will be able to listen, before minutes of work."""
+    from galeno.service.serve import listen
+
+    listen("127.0.0.1", port).close()
+
+
+def _serve_demo(home: Path, port: int) -> None:
+    """Serve a home on the loopback address, with a user of each role to look at it with."""
+    from galeno.service.app import AppOptions
+    from galeno.service.invite import invite_demo
+    from galeno.service.serve import ServeOptions
+    from galeno.service.serve import serve as answer
+
+    settings = ServiceSettings.from_environment()
+
+    def invite(line: str) -> None:
+        typer.echo(line, err=True)
+        base = settings.public_url or f"http://127.0.0.1:{port}"
+        typer.echo("\nOpen one of these in a browser; each signs in once, within 30 minutes:")
+        for invitation in invite_demo(home, settings, base):
+            typer.echo(f"  {invitation.role + ':':<11} {invitation.address}")
+        typer.echo(
+            f"Another one: galeno users welcome demo.clinician --home {home}. Ctrl-C stops the service."
+        )
+
+    answer(ServeOptions(AppOptions(home), port=port), settings, say=invite)
 
 
 def _settings() -> Settings:

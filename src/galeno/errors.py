@@ -23,6 +23,7 @@ GalenoError                  exit code 2
 ├── ConsentError             the patient has not consented
 ├── InputError               what was sent is not valid, with a fault for each field
 │   ├── TooLongError         it is longer than the service takes
+│   ├── TooSlowError         it did not come to its end in time
 │   └── MediaTypeError       it is of a media type or encoding that is not taken
 ├── NotFoundError            no such diagnosis, patient, user or study
 ├── ConflictError            what is asked does not fit what is there
@@ -170,6 +171,10 @@ class InputError(GalenoError):
 
 class TooLongError(InputError):
     """What was sent is longer than the service takes."""
+
+
+class TooSlowError(InputError):
+    """What was sent did not come to its end in time."""
 
 
 class MediaTypeError(InputError):

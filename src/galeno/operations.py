@@ -25,6 +25,8 @@ Output = Annotated[
 ]
 Expires = Annotated[int, typer.Option("--expires-days", min=1, help="Days until the key ends.")]
 
+LOCAL = "http://127.0.0.1:8000"
+"""Where the service answers unless it was told otherwise; GALENO_PUBLIC_URL comes first."""
 OPERATOR = "operator"
 """Who the audit trail names for a command; whoever runs it has the home itself."""
 
@@ -51,7 +53,7 @@ def serve(
         bool, typer.Option("--demo", help="No login: whoever reaches it may do all. Loopback only.")
     ] = False,
     ui: Annotated[
-        bool, typer.Option("--ui/--no-ui", help="Pages beside the API (come with a later version).")
+        bool, typer.Option("--ui/--no-ui", help="Pages for people with a browser, beside the API.")
     ] = True,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key (PEM).")] = None,
@@ -73,9 +75,10 @@ def serve(
     ] = 1_000_000,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of one inference.")] = 1,
 ) -> None:
-    """Answer over HTTP: the REST API, FHIR and CDS Hooks, with the champion of each study.
+    """Answer over HTTP: pages, the REST API, FHIR and CDS Hooks, with the champion of each study.
 
-    Without --demo, give people and systems a key first: galeno users add NAME --role clinician.
+    Without --demo, add people and systems first: galeno users add NAME --role clinician, and for the
+    pages galeno users password NAME.
     """
     from galeno.service.app import AppOptions
     from galeno.service.serve import ServeOptions, check
@@ -163,6 +166,46 @@ def revoke_user(
         Users(stores.journal).revoke(name)
         _audit(stores, Action.USERS_MANAGE, subject=name, detail="revoked")
     typer.echo(f"{name} may ask no more")
+
+
+@users.command("password")
+def set_password(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")],
+    from_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Set the password that a user signs in to the pages with. Sessions of the user end."""
+    from galeno.governance.access import Action
+    from galeno.governance.passwords import Passwords
+
+    if from_stdin:
+        password = sys.stdin.readline(1000).rstrip("\r\n")
+    else:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    with _stores(home) as stores:
+        Passwords(stores.journal).set(name, password)
+        _audit(stores, Action.USERS_MANAGE, subject=name, detail="password set")
+    typer.echo(f"{name} may sign in with the new password")
+
+
+@users.command("welcome")
+def welcome_user(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")],
+    minutes: Annotated[
+        int, typer.Option("--minutes", min=1, max=1440, help="How long the address is good.")
+    ] = 30,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Print an address that signs a user in to the pages, once. Give it to nobody else."""
+    from galeno.service.invite import invite
+
+    settings = ServiceSettings.from_environment()
+    with _stores(home) as stores:
+        address = invite(stores, name, settings.public_url or LOCAL, minutes=minutes)
+    typer.echo(json.dumps({"name": name, "address": address}) if as_json else address)
 
 
 @outcomes.command("import")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from galeno.errors import SettingError
 
@@ -23,6 +24,9 @@ class ServiceSettings:
         oidc_jwks: GALENO_OIDC_JWKS, address of the issuer's keys; empty asks the issuer's discovery page.
         oidc_role_claim: GALENO_OIDC_ROLE_CLAIM, claim that holds the role (dots go into objects).
         oidc_site_claim: GALENO_OIDC_SITE_CLAIM, claim that holds the site.
+        oidc_client_id: GALENO_OIDC_CLIENT_ID, name of the pages at the issuer; empty offers no such sign-in.
+        oidc_client_secret_file: GALENO_OIDC_CLIENT_SECRET_FILE, file with its secret; empty for a public one.
+        idle_minutes: GALENO_IDLE_MINUTES, minutes without a request after which a session of the pages ends.
         cds_clients: GALENO_CDS_CLIENTS, JSON file of the hospital systems that may call CDS Hooks.
         public_url: GALENO_PUBLIC_URL, address that clients see, without a slash at the end.
     """
@@ -36,14 +40,30 @@ class ServiceSettings:
     oidc_jwks: str = ""
     oidc_role_claim: str = "role"
     oidc_site_claim: str = "site"
+    oidc_client_id: str = ""
+    oidc_client_secret_file: str = ""
+    idle_minutes: int = 15
     cds_clients: str = ""
     public_url: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "ServiceSettings":
-        """Read the settings; an empty variable counts as unset."""
+        """Read the settings; an empty variable counts as unset.
+
+        Raises:
+            SettingError: GALENO_IDLE_MINUTES is not a whole number from 1 to 720.
+        """
         env = os.environ if environment is None else environment
-        named = {name: env.get(f"GALENO_{name.upper()}", "") for name in cls.__slots__}
+        named: dict[str, Any] = {name: env.get(f"GALENO_{name.upper()}", "") for name in cls.__slots__}
+        minutes = named["idle_minutes"]
+        if minutes:
+            if not minutes.isdecimal() or not 1 <= int(minutes) <= 720:
+                raise SettingError(
+                    "GALENO_IDLE_MINUTES is not a whole number from 1 to 720",
+                    where="environment",
+                    remedy="Set it to the minutes after which an idle session ends, or unset it",
+                )
+            named["idle_minutes"] = int(minutes)
         return cls(**{name: value for name, value in named.items() if value})
 
 

@@ -48,7 +48,8 @@ def add_second_version(home: Path) -> str:
         parts.reference,
     )
     folder = Home(home).packages / "clinic" / "second"
-    sha256 = seal(folder, kept.save(folder), {"study": study.name})
+    files = kept.save(folder)
     shutil.copy(Path(first.package) / "card.md", folder)
+    sha256 = seal(folder, files, {"study": study.name})
     registry.register("clinic", str(folder), sha256, "second", {})
     return sha256

@@ -1,5 +1,6 @@
 """schemathesis asks the running service whatever its own OpenAPI description allows, and what it does not."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,10 +23,13 @@ SEED = 7
 FAST = ("--rate", "100000")
 IGNORED = ("positive_data_acceptance", "negative_data_rejection", "unsupported_method", "use_after_free")
 """What is right by its form may be refused for what it says; all other checks of schemathesis count."""
+KEYS = ("missing_required_header", "ignored_auth")
+"""Where there are keys, nothing is told without one."""
 SLOW = ("POST /v1/models/{study}/promote", "POST /v1/models/{study}/rollback")
 """Each call that is let in starts a process of the registry."""
-EXAMPLES = {"clinician": 12, "engineer": 5, "": 5}
-"""Examples a route and caller; nobody, in demo mode, may do all, CDS Hooks and the audit trail included."""
+EXAMPLES = {"clinician": 6, "engineer": 3, "": 3}
+"""Examples a route and caller. Nobody, in demo mode, asks what neither of the others may."""
+ALONE = r"^/(cds-services|v1/audit)"
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -64,7 +68,7 @@ def configuration(hospital: Hospital, caller: str) -> SchemathesisConfig:
             )
             for age in (30, 50, 70)
         ]
-        consent = client.post("/v1/consents", json={"patient_id": "f30", "study": "clinic"}).json()
+        consent = client.post("/v1/consents", json={"patient_id": "f1", "study": "clinic"}).json()
     diagnoses = [answer.json()["id"] for answer in made]
     known = {
         "study": ["clinic"],
@@ -75,6 +79,7 @@ def configuration(hospital: Hospital, caller: str) -> SchemathesisConfig:
         "service": ["clinic-patient-view"],
     }
     seldom = {"phases": {"coverage": {"enabled": False}}, "generation": {"max-examples": 2}}
+    others = [] if caller else [{"exclude-path-regex": ALONE, "enabled": False}]
     return SchemathesisConfig.from_dict(
         {
             "seed": SEED,
@@ -88,9 +93,9 @@ def configuration(hospital: Hospital, caller: str) -> SchemathesisConfig:
                 "database": "none",
             },
             "phases": {"stateful": {"enabled": False}},
-            "operations": [{"include-name": name, **seldom} for name in SLOW],
+            "operations": [*others, *({"include-name": name, **seldom} for name in SLOW)],
             "checks": {
-                **{name: {"enabled": False} for name in IGNORED},
+                **{name: {"enabled": False} for name in (*IGNORED, *(() if caller else KEYS))},
                 "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "503"]},
             },
             "request-timeout": 20,
@@ -104,6 +109,12 @@ def test_every_route_answers_as_it_is_described(request: pytest.FixtureRequest, 
     opened: Hospital = request.getfixturevalue("hospital" if caller else "demo")
     config = configuration(opened, caller)
     description = schemathesis.openapi.from_url(f"{opened.url}/openapi.json", config=config)
+    expected = {
+        f"{method.upper()} {path}"
+        for path, methods in description.raw_schema["paths"].items()
+        for method in methods
+        if caller or re.match(ALONE, path)
+    }
     faults: dict[tuple[str, str, str], str] = {}
     asked: Counter[tuple[str, int]] = Counter()
     errors: list[str] = []
@@ -122,12 +133,8 @@ def test_every_route_answers_as_it_is_described(request: pytest.FixtureRequest, 
     assert not errors, errors
     told = "\n\n".join(f"{'; '.join(about)}\n{sample[:500]}" for about, sample in faults.items())
     assert not faults, told
-    assert {label for label, _ in asked} == {
-        f"{method.upper()} {path}"
-        for path, methods in description.raw_schema["paths"].items()
-        for method in methods
-    }
+    assert {label for label, _ in asked} == expected
     assert not [label for label, status in asked if status == 0]
-    assert sum(asked.values()) > 1000
+    assert sum(asked.values()) > 100
     assert httpx.get(f"{opened.url}/readyz").status_code == 200
     assert "unexpected" not in (opened.home / "service.log").read_text()

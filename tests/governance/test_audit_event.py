@@ -70,7 +70,7 @@ def test_has_the_shape_that_was_agreed() -> None:
     assert {"type": "model", "valueString": "3@abcdef"} in trail["detail"]
 
 
-@pytest.mark.parametrize("action", [*Action, "sign_in", "something.new"])
+@pytest.mark.parametrize("action", [*Action, "sign_in", "sign_out", "something.new"])
 def test_every_action_is_an_event(action: str) -> None:
     found = event(AuditEntry(action=action, outcome="done", time=FULL.time, actor="a", role="admin"))
     assert found["action"] in "CRUDE"

@@ -6,13 +6,16 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from galeno.errors import JournalError
+from galeno.governance.passwords import Passwords
+from galeno.governance.users import Users
 from galeno.storage import journal as journal_module
 from galeno.storage.journal import Journal
 from galeno.storage.schema import HEAD, metadata
@@ -74,10 +77,43 @@ def test_journal_of_a_newer_galeno_is_left_alone(fresh_journal_url: str) -> None
 
 def test_processes_may_migrate_at_once(fresh_journal_url: str) -> None:
     program = "import sys; from galeno.storage.journal import Journal; Journal(sys.argv[1]).migrate()"
-    command = [sys.executable, "-c", program, fresh_journal_url]
-    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    line = [sys.executable, "-c", program, fresh_journal_url]
+    started = [subprocess.Popen(line, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     ended = [(process.communicate(timeout=60)[1], process.returncode) for process in started]
     assert ended == [("", 0)] * 3
     journal = Journal(fresh_journal_url)
     assert journal.revision() == HEAD
     journal.close()
+
+
+def test_a_journal_of_the_first_tables_is_brought_up_to_date_with_its_rows(fresh_journal_url: str) -> None:
+    journal = Journal(fresh_journal_url)
+    with journal.begin() as connection:
+        upgrade(connection, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO users (id, name, role, site, key_hash, key_hint, created) "
+                "VALUES ('us_1', 'ana', 'clinician', 'north', 'h', 'abcd', '2026-01-01T00:00:00.000000Z')"
+            )
+        )
+        connection.execute(text("INSERT INTO exports VALUES ('clinic', 'dx_1')"))
+        connection.execute(text("INSERT INTO audit_head VALUES (1, 7, 'h')"))
+    assert journal.revision() == "0001"
+    journal.migrate()
+    assert journal.revision() == HEAD
+    assert [user.name for user in Users(journal).list()] == ["ana"]
+    Passwords(journal).set("ana", "four quiet words here")
+    assert Passwords(journal).check("ana", "four quiet words here") is not None
+    with journal.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert connection.execute(text("SELECT seq FROM audit_head")).scalar() == 7
+        assert connection.execute(text("SELECT count(*) FROM exports")).scalar() == 1
+    journal.close()
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    """Take an empty database to a revision."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

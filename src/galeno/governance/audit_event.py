@@ -34,7 +34,7 @@ _VERBS: Mapping[str, tuple[str, str]] = {
     "read": ("R", "read"),
     "list": ("R", "search-type"),
 }
-_SIGN_IN = "sign_in"
+_SIGNS: Mapping[str, tuple[str, str]] = {"sign_in": ("110122", "Login"), "sign_out": ("110123", "Logout")}
 # Nothing went wrong; refused for a reason that lies with the caller; failed on our side.
 _OUTCOMES: Mapping[str, str] = {"done": "0", "denied": "4", "failed": "8"}
 _PURPOSES: Mapping[str, str] = {"treatment": "TREAT", "operations": "HOPERAT", "emergency": "BTG"}
@@ -104,11 +104,12 @@ def export(journal: Journal, stream: TextIO, *, since: str | None = None) -> int
 
 def _what(action: str) -> dict[str, Any]:
     """Type, subtype and action."""
-    if action == _SIGN_IN:
+    if action in _SIGNS:
+        code, display = _SIGNS[action]
         kind = {"system": _DICOM, "code": "110114", "display": "User Authentication"}
         return {
             "type": kind,
-            "subtype": [{"system": _DICOM, "code": "110122", "display": "Login"}],
+            "subtype": [{"system": _DICOM, "code": code, "display": display}],
             "action": "E",
         }
     code, interaction = _ACTS.get(action) or _VERBS.get(action.rpartition(".")[2], ("E", "operation"))

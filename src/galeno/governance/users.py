@@ -104,7 +104,7 @@ class Users:
                 "there is, or was, a user of that name",
                 remedy="Choose another name, or give that user a new key",
             ) from None
-        return _user(row), key
+        return read_user(row), key
 
     def renew(self, name: str, *, expires_days: int | None = 365) -> tuple[User, str]:
         """Give a user a new key in place of the old one, also after the old one expired or was revoked.
@@ -139,7 +139,7 @@ class Users:
         table = schema.users
         with self._journal.read() as connection:
             rows = connection.execute(select(table).order_by(table.c.name)).mappings().all()
-        return tuple(_user(row) for row in rows)
+        return tuple(read_user(row) for row in rows)
 
     def find(self, key: str) -> User | None:
         """The user of a key; None where it is unknown, expired or revoked.
@@ -152,7 +152,7 @@ class Users:
         table = schema.users
         with self._journal.read() as connection:
             row = connection.execute(select(table).where(table.c.key_hash == _hash(key))).mappings().first()
-        user = _user(row) if row is not None else None
+        user = read_user(row) if row is not None else None
         return user if user is not None and user.active(now()) else None
 
     def _change(self, name: str, values: Mapping[str, Any], *, once: bool = False) -> User:
@@ -163,9 +163,9 @@ class Users:
             if row is None:
                 raise NotFoundError("there is no such user", remedy="List the users to see their names")
             if once and row["revoked"] is not None:
-                return _user(row)
+                return read_user(row)
             connection.execute(table.update().where(table.c.id == row["id"]).values(**values))
-        return _user({**row, **values})
+        return read_user({**row, **values})
 
 
 class KeyCache:
@@ -248,7 +248,8 @@ def _check(name: str, role: str, site: str, expires_days: int | None) -> None:
         raise InputError(faults, where="user")
 
 
-def _user(row: Mapping[str, Any] | RowMapping) -> User:
+def read_user(row: Mapping[str, Any] | RowMapping) -> User:
+    """A row of `schema.users` as a user."""
     return User(
         id=row["id"],
         name=row["name"],

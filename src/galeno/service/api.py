@@ -52,6 +52,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         403: "The role does not allow it, or the patient has not consented.",
         404: "No such thing.",
         409: "It does not fit what is there.",
+        408: "What was sent did not come to its end.",
         413: "Longer than the service takes.",
         415: "A media type or encoding that is not taken.",
         422: "Not valid; `errors` names each field.",

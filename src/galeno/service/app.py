@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from pydantic_core import to_json
+from starlette.types import ASGIApp
 
 from galeno.errors import GalenoError, JournalError
 from galeno.governance.access import Action, Caller
@@ -30,6 +31,7 @@ from galeno.service.limits import Limiter
 from galeno.service.metrics import CONTENT_TYPE, Metrics
 from galeno.service.notify import Courier
 from galeno.service.opening import open_rooms
+from galeno.service.pages import frame
 from galeno.service.problems import install
 from galeno.service.wire import DiagnosisRequest
 from galeno.settings import ServiceSettings
@@ -60,7 +62,7 @@ class AppOptions:
     """Clients come over TLS."""
 
 
-def create_app(options: AppOptions, settings: ServiceSettings) -> FastAPI:
+def create_app(options: AppOptions, settings: ServiceSettings) -> ASGIApp:
     """Open the home and build the application.
 
     The home is opened here, not at the first request, so that a home that does not open ends the command
@@ -114,17 +116,18 @@ def create_app(options: AppOptions, settings: ServiceSettings) -> FastAPI:
     app.include_router(api.router(reception))
     app.include_router(fhir.router(reception))
     app.include_router(cds_hooks.router(reception))
+    if options.pages:
+        frame.add_pages(app, reception, secure=options.secure)
     _add_probes(app, reception, metrics)
     _describe(app)
-    app.add_middleware(Express, diagnose=api.diagnoser(reception))
-    app.add_middleware(
-        Guard,
+    # around the application and not in it: its own layers come after, where most requests never get
+    return Guard(
+        Express(app, diagnose=api.diagnoser(reception)),
         metrics=metrics,
         body_limit=api.BATCH_LIMIT,
         in_flight=options.in_flight,
         secure=options.secure,
     )
-    return app
 
 
 def _add_probes(app: FastAPI, reception: Reception, metrics: Metrics) -> None:
@@ -183,6 +186,8 @@ def _describe(app: FastAPI) -> None:
             parts.setdefault("schemas", {}).update(models["$defs"])
             parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
             described["security"] = [{"key": []}]
+            for path in ("/healthz", "/readyz"):
+                described["paths"][path]["get"]["security"] = []
             app.openapi_schema = described
         return app.openapi_schema
 

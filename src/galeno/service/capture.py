@@ -237,7 +237,7 @@ async def _spawn(home: Home, studies: Sequence[Study], settings: ServiceSettings
         ConflictError: it ended with an error; the message is the process's.
     """
     named = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    environment = {**os.environ, **{f"GALENO_{name.upper()}": value for name, value in named.items()}}
+    environment = {**os.environ, **{f"GALENO_{name.upper()}": str(value) for name, value in named.items()}}
     # -P: a folder called galeno where the service was started must not become the program.
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "galeno.service.capture",

@@ -57,6 +57,7 @@ _PROBLEMS: Final[Mapping[int | str, dict[str, Any]]] = {
         401: "No token, or one that is not for this call.",
         403: "The caller may not.",
         404: "No such service, or no such card.",
+        408: "What was sent did not come to its end.",
         413: "Longer than the service takes.",
         415: "Not application/json.",
         422: "Not valid; `errors` names each field.",

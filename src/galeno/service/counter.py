@@ -15,7 +15,7 @@ from galeno.service.answers import Answer
 from galeno.service.registrar import Registrar
 from galeno.service.shelf import Served, Shelf
 from galeno.service.together import Together
-from galeno.storage import schema
+from galeno.storage import database, schema
 from galeno.storage.cipher import Cipher
 from galeno.storage.commit import Change, GroupCommit
 from galeno.storage.home import Home
@@ -124,8 +124,11 @@ class Counter:
             with self.rooms.journal.read() as connection:
                 return query(connection)
 
-        async with self._readers:
-            return await asyncio.to_thread(work)
+        async def wait() -> T:
+            async with self._readers:
+                return await asyncio.to_thread(work)
+
+        return await database.in_time(wait(), self.rooms.journal.name)
 
     def serving(self, study: str) -> Served:
         """The model of a study that answers now.

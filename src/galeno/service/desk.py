@@ -6,8 +6,10 @@ back; they decide nothing.
 
 from galeno.service.diagnosing import Diagnosing
 from galeno.service.following import Following
+from galeno.service.overseeing import Overseeing
+from galeno.service.receiving import Receiving
 from galeno.service.steering import Steering
 
 
-class Desk(Diagnosing, Following, Steering):
-    """Diagnoses, what follows them, and what steers them."""
+class Desk(Receiving, Diagnosing, Following, Steering, Overseeing):
+    """Diagnoses, what follows them, what steers them, and what is seen of them."""

@@ -20,7 +20,7 @@ from galeno.records import Diagnosis, Explanation, RankedCondition
 from galeno.service.answers import Answer, Feedback, Outcome, StoredDiagnosis
 from galeno.service.batch import Batch, keep_message, release_message
 from galeno.service.counter import Counter
-from galeno.service.intake import unfit
+from galeno.service.intake import is_plain, unfit
 from galeno.service.notify import outbox_row
 from galeno.service.shelf import Served
 from galeno.storage import schema
@@ -336,8 +336,8 @@ def type_record(model: Model, record: Mapping[str, object]) -> tuple[dict[str, V
     wrong = [(f"record.{name[:64]}", "is not a column of this study") for name in record if name not in known]
     if wrong:
         raise InputError(wrong[:MOST_FAULTS], remedy="GET /v1/studies/{study}/form lists the columns")
-    wrong = [(f"record.{name}", fault) for name, value in record.items() if (fault := unfit(value))]
-    if wrong:
+    if not all(map(is_plain, record.values())):
+        wrong = [(f"record.{name}", fault) for name, value in record.items() if (fault := unfit(value))]
         raise InputError(wrong[:MOST_FAULTS])
     values, reasons = model.contract.answer_record(record)
     if reasons:

@@ -33,6 +33,7 @@ _ISSUE_CODES = {
     403: "forbidden",
     404: "not-found",
     406: "not-supported",
+    408: "timeout",
     409: "conflict",
     413: "too-long",
     415: "not-supported",

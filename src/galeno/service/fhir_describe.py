@@ -34,11 +34,15 @@ EXAMPLE: dict[str, Any] = {
 """A Bundle as hospitals send it."""
 
 
+ANY = "resource"
+"""A resource of whatever type."""
+
+
 def _content(kind: str) -> dict[str, Any]:
     schema = {
         "type": "object",
         "required": ["resourceType"],
-        "properties": {"resourceType": {"const": kind}},
+        "properties": {"resourceType": {"type": "string"} if kind == ANY else {"const": kind}},
     }
     return {MEDIA_TYPE: {"schema": schema}}
 
@@ -54,6 +58,7 @@ def _answers(kind: str, *statuses: int) -> dict[int | str, dict[str, Any]]:
         404: "No such thing.",
         406: "The client takes no JSON.",
         409: "It does not fit what is there.",
+        408: "What was sent did not come to its end.",
         413: "Longer than the service takes.",
         415: "Not sent as FHIR JSON.",
         422: "Not valid; each issue names its place.",
@@ -86,7 +91,7 @@ _COMMON: dict[str, Any] = {"response_class": Response, "response_model": None}
 PREDICT: dict[str, Any] = {
     **_COMMON,
     "summary": "Diagnose the patient of a Bundle",
-    "responses": _answers("Bundle", 401, 403, 404, 406, 409, 413, 415, 422, 429, 503),
+    "responses": _answers("Bundle", 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 503),
     "openapi_extra": {
         "parameters": [
             _query("study", "Name of a study; may be left out where only one maps FHIR.", _TEXT),
@@ -141,7 +146,7 @@ SEARCH: dict[str, Any] = {
 SEARCH_BY_FORM: dict[str, Any] = {
     **_COMMON,
     "summary": "The same search with its parameters in the body",
-    "responses": _answers("Bundle", 401, 403, 404, 406, 413, 415, 422, 429, 503),
+    "responses": _answers("Bundle", 401, 403, 404, 406, 408, 413, 415, 422, 429, 503),
     "openapi_extra": {
         "requestBody": {
             "required": True,

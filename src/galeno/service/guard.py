@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 
 from galeno.errors import BusyError, GalenoError, MediaTypeError, TooLongError
 from galeno.service.metrics import Metrics
+from galeno.service.patience import Patience
 from galeno.service.problems import headers_of, of_anything, problem_of, respond
 
 Scope = MutableMapping[str, Any]
@@ -28,6 +29,8 @@ HEADERS: Mapping[str, str] = {
     "x-frame-options": "DENY",
 }
 """On every answer, unless the route says otherwise."""
+PATIENCE = 15.0
+"""Seconds."""
 HSTS = "max-age=31536000; includeSubDomains"
 
 
@@ -39,14 +42,25 @@ class Guard:
         metrics: figures that are counted here.
         body_limit: bytes of a body whose length is announced; faces hold the others to their own limits.
         in_flight: requests answered at a time; more get 503, so that no queue grows.
+        patience: seconds that a client may be behind with a body.
         secure: clients reach the service over TLS: tell browsers to insist on it.
     """
 
-    def __init__(self, app: App, *, metrics: Metrics, body_limit: int, in_flight: int, secure: bool) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        metrics: Metrics,
+        body_limit: int,
+        in_flight: int,
+        secure: bool,
+        patience: float = PATIENCE,
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._body_limit = body_limit
         self._most = in_flight
+        self._patience = patience
         self._now = 0
         headers = {**HEADERS, **({"strict-transport-security": HSTS} if secure else {})}
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -71,7 +85,7 @@ class Guard:
         try:
             if counted:
                 self._check(scope)
-            await self._app(scope, receive, reply)
+            await self._app(scope, Patience(receive, self._patience), reply)
         except GalenoError as error:
             await respond(problem_of(error), headers_of(error))(scope, receive, reply)
         except ClientDisconnect:

@@ -13,6 +13,7 @@ from galeno.governance.access import ROLES, Caller, Role
 from galeno.governance.users import PREFIX, KeyCache, User, Users
 from galeno.service.tokens import KeySource, RemoteKeys, verify_token
 from galeno.settings import ServiceSettings
+from galeno.storage.database import in_time
 
 LONGEST_REASON: Final = 300
 """Characters of the reason for an emergency."""
@@ -51,7 +52,8 @@ class Identity:
     ) -> None:
         self._users = KeyCache(users, key_seconds)
         self._settings = settings
-        self._demo = demo
+        self.demo = demo
+        """Whether everybody is let in."""
         self._keys = keys if keys is not None else _issuer_keys(settings)
         self._tokens: OrderedDict[bytes, tuple[float, dict[str, Any]]] = OrderedDict()
 
@@ -73,15 +75,15 @@ class Identity:
             InputError: the emergency's reason is too long or not plain text.
             JournalError: the journal cannot say whose key it is.
         """
-        if self._demo:
+        if self.demo:
             _check_loopback(address)
             name, role, site = _NOBODY
         else:
             name, role, site = await self._sign_in(authorization)
         if emergency is None:
-            return Caller(name, role, site, address, face, demo=self._demo)
+            return Caller(name, role, site, address, face, demo=self.demo)
         reason = _check_reason(emergency)
-        return Caller(name, role, site, address, face, purpose="emergency", demo=self._demo, reason=reason)
+        return Caller(name, role, site, address, face, purpose="emergency", demo=self.demo, reason=reason)
 
     async def _sign_in(self, authorization: str | None) -> tuple[str, Role, str]:
         """Name, role and site."""
@@ -103,11 +105,24 @@ class Identity:
         if self._keys is None:
             raise _unknown()
         claims = self._checked(credential) or await self._verify(credential, self._keys)
+        return self.person(claims)
+
+    def person(self, claims: Mapping[str, Any]) -> tuple[str, Role, str]:
+        """Name, role and site that the claims of a checked token tell.
+
+        Raises:
+            IdentityError: `role`, `site` or `claim`.
+        """
         return _name(claims), self._role(claims), self._site(claims)
+
+    @property
+    def issuer_keys(self) -> KeySource | None:
+        """Where the issuer's keys come from; None where no issuer is trusted."""
+        return self._keys
 
     async def _find(self, key: str) -> User:
         """Ask the journal, off the event loop: it may be slow or away."""
-        user = await asyncio.to_thread(self._users.find, key)
+        user = await in_time(asyncio.to_thread(self._users.find, key), "journal")
         if user is None:
             raise _unknown()
         return user

@@ -1,8 +1,8 @@
 """New training records that come over the wire, held to the contract as `galeno run` does."""
 
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import polars as pl
@@ -18,6 +18,8 @@ from galeno.storage.lake import Lake
 
 LONGEST_TEXT = 200_000
 """Characters of one value of a record."""
+LARGEST = 10**18
+"""Whole numbers are smaller."""
 
 
 def admit_records(
@@ -95,6 +97,16 @@ def read_csv(data: bytes) -> pl.DataFrame:
         raise InputError([("body", "is not a CSV table in UTF-8 with a line of column names")]) from None
 
 
+def is_plain(value: object) -> bool:
+    """Whether a value can stand in a record; `unfit` says why not."""
+    kind = type(value)
+    if kind is float:
+        return isfinite(value)  # type: ignore[arg-type]
+    if kind is str:
+        return len(value) <= LONGEST_TEXT  # type: ignore[arg-type]
+    return value is None or kind is bool or (kind is int and -LARGEST < value < LARGEST)  # type: ignore[operator]
+
+
 def unfit(value: object) -> str:
     """Why a value cannot stand in a record; empty where it can."""
     if value is None or isinstance(value, bool):
@@ -102,9 +114,9 @@ def unfit(value: object) -> str:
     if isinstance(value, str):
         return f"is longer than {LONGEST_TEXT} characters" if len(value) > LONGEST_TEXT else ""
     if isinstance(value, float):
-        return "" if math.isfinite(value) else "is not a finite number"
+        return "" if isfinite(value) else "is not a finite number"
     if isinstance(value, int):
-        return "" if abs(value) < 10**18 else "is too large a number"
+        return "" if abs(value) < LARGEST else "is too large a number"
     return "is not a text, a number, true, false or null"
 
 

@@ -185,12 +185,12 @@ class RemoteKeys:
         async with httpx.AsyncClient(verify=self._tls or False, timeout=self._timeout) as client:
             address = self._url
             if self._issuer:
-                page = await _get_json(client, address)
+                page = await read_json(client, address)
                 if page.get("issuer") != self._issuer:
                     raise ValueError("the discovery page is another issuer's")
                 address = str(page.get("jwks_uri", ""))
                 check_address(address, "jwks_uri")
-            keys = read_keys(await _get_json(client, address))
+            keys = read_keys(await read_json(client, address))
         if not keys:
             raise ValueError("no key that can be used")
         return keys
@@ -281,10 +281,24 @@ def _fits(key: PublicKey, algorithm: str) -> bool:
     return isinstance(key, RSAKey)
 
 
-async def _get_json(client: httpx.AsyncClient, address: str) -> Mapping[str, Any]:
-    """Read a page of bounded length; ValueError when it is not a JSON object."""
+async def read_json(
+    client: httpx.AsyncClient, address: str, method: str = "GET", **more: Any
+) -> Mapping[str, Any]:
+    """Read a page of bounded length.
+
+    Args:
+        client: its time limit holds.
+        address: of the page.
+        method: GET or POST.
+        more: headers and content of the request.
+
+    Raises:
+        httpx.HTTPError: it cannot be read.
+        ValueError: it is too long, or not a JSON object.
+    """
     body = bytearray()
-    async with client.stream("GET", address, headers={"Accept": "application/json"}) as response:
+    headers = {"Accept": "application/json"} | more.pop("headers", {})
+    async with client.stream(method, address, headers=headers, **more) as response:
         response.raise_for_status()
         async for part in response.aiter_bytes():
             body += part

@@ -103,11 +103,16 @@ async def _lines(stream: AsyncIterator[bytes], limit: int) -> AsyncIterator[Line
 
 async def _groups(lines: AsyncIterator[Line]) -> AsyncIterator[list[Line]]:
     group: list[Line] = []
-    async for line in lines:
-        group.append(line)
-        if len(group) == GROUP:
+    try:
+        async for line in lines:
+            group.append(line)
+            if len(group) == GROUP:
+                yield group
+                group = []
+    except GalenoError:  # what came before is answered all the same
+        if group:
             yield group
-            group = []
+        raise
     if group:
         yield group
 

@@ -24,11 +24,13 @@ from galeno.errors import (
     RegistryError,
     TooLongError,
     TooManyRequestsError,
+    TooSlowError,
 )
 from galeno.service.face import faults_of
 
 MEDIA_TYPE = "application/problem+json"
 STATUS: tuple[tuple[type[GalenoError], int, str], ...] = (
+    (TooSlowError, 408, "Too slow"),
     (TooLongError, 413, "Too long"),
     (MediaTypeError, 415, "Media type not taken"),
     (InputError, 422, "Not valid"),
@@ -44,6 +46,15 @@ STATUS: tuple[tuple[type[GalenoError], int, str], ...] = (
     (AuditError, 503, "Not now"),
 )
 """First match counts; any other error of Galeno's is a 500 that names its kind."""
+FAULT: Mapping[str, Any] = {
+    "type": "about:blank",
+    "title": "Fault in the service",
+    "status": 500,
+    "detail": "this is a fault in Galeno; the log of the service says more",
+}
+"""The problem of an error that nobody expected."""
+FAULT_PAGE = "galeno.fault_page"
+"""In the scope of a request for a page: the response that is given instead."""
 RETRY_AFTER = 2
 """Seconds after which to try again when the journal does not answer."""
 
@@ -111,7 +122,12 @@ async def _of_validation(_: Request, error: Exception) -> Response:
 async def _of_http(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    titles = {400: "Not understood", 404: "Not found", 405: "Method not allowed"}
+    if error.status_code == 400:  # FastAPI's word for a body that it could not read, for whatever reason
+        cause = error.__cause__
+        if not isinstance(cause, GalenoError):
+            cause = InputError([("body", "cannot be read")])
+        return respond(problem_of(cause), headers_of(cause))
+    titles = {404: "Not found", 405: "Method not allowed"}
     problem = {
         "type": "about:blank",
         "title": titles.get(error.status_code, "Not possible"),
@@ -131,12 +147,13 @@ def of_anything(error: Exception, method: str) -> dict[str, Any]:
         place = place.tb_next
     where = "" if place is None else f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}"
     _log.error("unexpected %s in %s (%s)", type(error).__name__, where, method)
-    return {
-        "type": "about:blank",
-        "title": "Fault in the service",
-        "status": 500,
-        "detail": "this is a fault in Galeno; the log of the service says more",
-    }
+    return dict(FAULT)
+
+
+async def _of_fault(request: Request, _: Exception) -> Response:
+    """Answer an error that nobody expected; the guard writes it down."""
+    page: Response | None = request.scope.get(FAULT_PAGE)
+    return respond(FAULT) if page is None else page
 
 
 def install(app: FastAPI) -> None:
@@ -144,3 +161,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(GalenoError, _of_galeno)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(Exception, _of_fault)

@@ -2,21 +2,26 @@
 
 import ipaddress
 import logging
+import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from galeno.errors import SettingError
 from galeno.service.app import AppOptions, create_app
 from galeno.service.metrics import SHARED
+from galeno.service.patience import Connection
 from galeno.settings import ServiceSettings
 
 GRACE = 30
@@ -100,12 +105,35 @@ def serve(options: ServeOptions, settings: ServiceSettings, say: Callable[[str],
     shared = Path(tempfile.mkdtemp(prefix="galeno-metrics-"))
     os.environ[SHARED] = str(shared)
     try:
-        config = _config(options, partial(create_app, options.app, settings))
+        config = _config(options, partial(_create_worker, options.app, settings))
         say(f"Galeno answers at {address} with {options.workers} workers")
         with listener:
-            Multiprocess(config, sockets=[listener]).run()
+            _Workers(config, sockets=[listener]).run()
     finally:
         shutil.rmtree(shared, ignore_errors=True)
+
+
+class _Workers(Multiprocess):
+    """The supervisor of several workers."""
+
+    def terminate_all(self) -> None:
+        """Stop the workers, and take no connection that none of them would answer any more."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def _create_worker(options: AppOptions, settings: ServiceSettings) -> ASGIApp:
+    """The application of one worker, which ends with its supervisor: left alone it would keep the port."""
+    supervisor = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if supervisor is not None:
+            supervisor.join()
+            signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=follow, name="galeno-supervisor", daemon=True).start()
+    return create_app(options, settings)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -146,7 +174,7 @@ def _config(options: ServeOptions, app: object) -> uvicorn.Config:
         factory=isinstance(app, partial),
         workers=options.workers,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
         lifespan="on",
         ws="none",
         access_log=False,  # the audit trail says who did what; addresses may hold ids

@@ -333,6 +333,7 @@ def draw_form(study: Study, ranges: Mapping[str, tuple[float, float]]) -> dict[s
                 "group": column.group,
                 "unit": column.unit,
                 "units": [column.unit, *(c.unit for c in column.convert)] if column.unit else [],
+                "convert": [c.model_dump() for c in column.convert],
                 "min": column.min,
                 "max": column.max,
                 "usual": None if seen is None else {"min": seen[0], "max": seen[1]},

@@ -166,7 +166,7 @@ class GroupCommit:
         Raises:
             BusyError: too many wait, or the writer is stopping.
             JournalError: the database does not answer; nothing of the change was kept. (A connection lost in
-                the very moment of a commit leaves that open.)
+                the very moment of a commit leaves that open, and so does a database that takes too long.)
             ConflictError: a row breaks a constraint; nothing of the change was kept.
             GalenoError: as `then`, the seal or the trail raise it.
             RuntimeError: the writer was not started.
@@ -179,7 +179,7 @@ class GroupCommit:
             # what the loop has at hand when it comes round goes over together, in one group
             loop.call_soon(self._hand_over, loop)
         arriving.append(_Waiting(change, waiter, loop))
-        return await waiter
+        return await database.in_time(waiter, self._journal.name)
 
     def commit_now(self, change: Change) -> Any:
         """Keep a change and wait for it: for commands and threads. Works without the writer's thread, too.
@@ -228,13 +228,16 @@ class GroupCommit:
                 if not self._queue:
                     return
                 group = [self._queue.popleft() for _ in range(min(len(self._queue), self._group))]
-            self._write(group)
+            # who gave up waiting was told that nothing is kept
+            group = [waiting for waiting in group if not waiting.waiter.done()]
+            if group:
+                self._write(group)
 
     def _write(self, group: list[_Waiting]) -> None:
         """Write a group in one transaction and tell all who wait."""
         with _Attempt() as attempt:
             ready = self._make_keys(group)
-            if ready:
+            if ready and not self._write_plain(ready):
                 with database.writing(self._journal.engine) as connection:
                     self._apply_all(connection, ready)
         if attempt.error is not None:
@@ -244,6 +247,24 @@ class GroupCommit:
         self._note(next(faults, None))
         self._remember(group)
         self._settle(group)
+
+    def _write_plain(self, group: list[_Waiting]) -> bool:
+        """Write changes that will hardly fail by themselves, without the savepoints that would tell which.
+
+        Returns:
+            whether they are written; if not, nothing of them is.
+
+        Raises:
+            Exception: what is wrong with the database.
+        """
+        if any(waiting.change.then is not None for waiting in group):
+            return False
+        with _Attempt() as attempt, database.writing(self._journal.engine) as connection:
+            _keep_erasures_out(connection)
+            self._insert(connection, group)
+        if attempt.error is not None and database.is_transient(attempt.error):
+            raise attempt.error
+        return attempt.error is None
 
     def _make_keys(self, group: list[_Waiting]) -> list[_Waiting]:
         """Have keys made before the journal is locked; those who cannot get one have failed.
@@ -266,10 +287,7 @@ class GroupCommit:
 
     def _apply_all(self, connection: Connection, group: list[_Waiting]) -> None:
         """Insert plain changes together, and one by one those that may fail by themselves."""
-        if connection.dialect.name == "postgresql":
-            # An erasure begins with its tombstone, so that this keeps it out until we are done: no row may
-            # be sealed before it and land after it. SQLite has one writer at a time anyway.
-            connection.execute(text("LOCK TABLE erasures IN SHARE MODE"))
+        _keep_erasures_out(connection)
         alone = [waiting for waiting in group if waiting.change.then is not None]
         plain = [waiting for waiting in group if waiting.change.then is None]
         if plain and self._apply(connection, plain) is not None:
@@ -289,18 +307,21 @@ class GroupCommit:
             Exception: what is wrong with the database.
         """
         with _Attempt() as attempt, connection.begin_nested():
-            keys = self._keys(group)
-            self._insert_identities(connection, group, keys)
-            self._insert_rows(connection, group, keys)
-            for waiting in group:
-                if waiting.change.then is not None:
-                    waiting.result = waiting.change.then(connection)
-            entries = [entry for waiting in group for entry in waiting.change.audit]
-            if entries:
-                self._trail.extend(connection, entries)
+            self._insert(connection, group)
         if attempt.error is not None and database.is_transient(attempt.error):
             raise attempt.error
         return attempt.error
+
+    def _insert(self, connection: Connection, group: list[_Waiting]) -> None:
+        keys = self._keys(group)
+        self._insert_identities(connection, group, keys)
+        self._insert_rows(connection, group, keys)
+        for waiting in group:
+            if waiting.change.then is not None:
+                waiting.result = waiting.change.then(connection)
+        entries = [entry for waiting in group for entry in waiting.change.audit]
+        if entries:
+            self._trail.extend(connection, entries)
 
     def _keys(self, group: list[_Waiting]) -> Mapping[str, PatientKey]:
         patients: dict[str, str | None] = {}
@@ -383,6 +404,16 @@ class GroupCommit:
 def _settle_all(group: Iterable[_Waiting]) -> None:
     for waiting in group:
         waiting.settle()
+
+
+def _keep_erasures_out(connection: Connection) -> None:
+    """Until the transaction ends.
+
+    An erasure begins with its tombstone: no row may be sealed before it and land after it. SQLite has one
+    writer at a time anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE erasures IN SHARE MODE"))
 
 
 def _mine(error: Exception, name: str) -> Exception:

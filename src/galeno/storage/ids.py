@@ -23,3 +23,14 @@ def later(seconds: float) -> str:
     """The time in so many seconds, written as `now` writes it."""
     moment = datetime.now(UTC) + timedelta(seconds=seconds)
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def id_at(prefix: str, moment: datetime) -> str:
+    """The lowest id that `new_id` could make at a moment: ids made before it sort below.
+
+    Args:
+        prefix: of the ids.
+        moment: with its time zone.
+    """
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return f"{prefix}_{milliseconds << 80:032x}"

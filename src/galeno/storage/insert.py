@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Table
 
+from galeno.storage import database
+
 
 class PatientKey(Protocol):
     """What seals the values of one patient."""
@@ -71,7 +73,7 @@ class Insert:
     def execute(self, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
         """Insert rows, all of them or none."""
         if self.kinds is None:
-            connection.exec_driver_sql(self.statement, rows)
+            database.execute(connection, self.statement, rows, many=True)
             return
         arrays = zip(self.kinds, zip(*rows, strict=True), strict=True)
         columns = ([None if value is None else kind(value) for value in array] for kind, array in arrays)

@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """Revision of the last migration in `migrations/versions`."""
 
 metadata = MetaData(
@@ -174,10 +174,47 @@ users = Table(
     _text("created"),
     _text("expires", null=True),
     _text("revoked", null=True),
+    _text("password", null=True),
+    _text("welcome", null=True),
+    _text("welcome_until", null=True),
     UniqueConstraint("name"),
     UniqueConstraint("key_hash"),
 )
-"""Who has a key; only its SHA-256 is kept."""
+"""Who has a key; only its SHA-256 is kept. `password`: argon2 hash; `welcome`: SHA-256 of a token that signs
+in once, until `welcome_until`."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _key(),
+    _text("user"),
+    _text("role"),
+    _text("site"),
+    _text("language"),
+    _text("csrf"),
+    _text("created"),
+    _text("seen"),
+    _text("expires"),
+    _text("notice", null=True),
+    _text("oidc", null=True),
+    Index(None, "expires"),
+    Index(None, "user"),
+)
+"""Who is signed in to the pages. The id is the SHA-256 of the cookie; `user` is empty while somebody is away
+at the issuer, and `oidc` is then the JSON of what must come back; `notice`: shown once on the next page."""
+
+page_times = Table(
+    "page_times",
+    metadata,
+    _key(),
+    _text("day"),
+    _text("page"),
+    _text("role"),
+    _number("seconds"),
+    _text("user_hash"),
+    Index(None, "day"),
+)
+"""How long pages were looked at; `user_hash` tells users of a day apart and names nobody."""
 
 audit = Table(
     "audit",

@@ -1,0 +1,1 @@
+"""The pages: another face of the desk, for people with a browser."""

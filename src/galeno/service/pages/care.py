@@ -1,0 +1,181 @@
+"""Pages of care: the way in, the form of findings, the result; with the routes of consent and judgement."""
+
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from galeno.errors import (
+    AccessError,
+    BusyError,
+    ConsentError,
+    GalenoError,
+    InputError,
+    JournalError,
+    NotFoundError,
+)
+from galeno.governance.access import Action, decide
+from galeno.service.pages import consent, judgement
+from galeno.service.pages.again import Again
+from galeno.service.pages.form import PATIENT, desk_faults, draw_groups, labels_of, read_record
+from galeno.service.pages.form_body import Form, read_form_body
+from galeno.service.pages.frame import Frame
+from galeno.service.pages.result_page import ResultPage
+from galeno.service.pages.session import Session, SignInNeededError
+from galeno.service.pages.words import Words
+from galeno.service.problems import status_of
+
+FORM_LIMIT: Final = 400_000
+"""Bytes of a form of findings, as browsers encode it."""
+
+_TROUBLES: Final = ((ConsentError, "consent"), (BusyError, "busy"), (JournalError, "journal"))
+
+
+class FormPage:
+    """The form of a study.
+
+    Args:
+        frame: templates and sessions.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._desk = frame.desk
+
+    async def open(self, request: Request, session: Session, study: str, consent_id: str) -> Response:
+        """The empty form, after the consent where the study asks for one.
+
+        Args:
+            request: what was asked.
+            session: who is signed in.
+            study: name of the study.
+            consent_id: id of the consent that was just recorded; empty for none.
+
+        Raises:
+            NotFoundError: no such study.
+        """
+        if not self._desk.study(study).privacy.consent:
+            return await self.draw(request, session, study, "", Again())
+        patient = await self._patient_of(session, study, consent_id)
+        if patient is None:
+            return self._frame.redirect(f"/consent/{study}")
+        return await self.draw(request, session, study, patient, Again())
+
+    async def draw(
+        self, request: Request, session: Session, study: str, patient: str, again: Again
+    ) -> Response:
+        """The form with what was typed."""
+        form = await self._desk.read_form(session.caller(), study)
+        words = self._frame.words(request, session)
+        return await self._frame.page(
+            request,
+            session,
+            "new.html",
+            status=again.status,
+            form=form,
+            groups=draw_groups(form, again.sent, words),
+            patient=again.sent.get(PATIENT, patient),
+            asked=form["consent"],
+            faults=again.faults,
+            labels={**labels_of(form, words), "form": words.gettext("Form")},
+            trouble=again.trouble,
+            stopped=study in self._desk.stopped,
+            stop_reason=self._desk.stopped.get(study, ""),
+        )
+
+    async def diagnose(self, request: Request, study: str) -> Response:
+        """Diagnose what was typed. Whatever goes wrong, what was typed is on the page that answers."""
+        sent = await self._read(request)
+        try:
+            session = await self._frame.need(request, Action.DIAGNOSES_CREATE)
+        except SignInNeededError:
+            kept = [(name, value) for name in sent for value in sent.all(name) if name != "csrf"]
+            return await self._frame.page(request, None, "signed_out.html", status=401, kept=kept)
+        if not hmac.compare_digest(sent.get("csrf", "").encode(), session.csrf.encode()):
+            # The form is of a session before this one: nothing is done until it is sent from the new page.
+            return await self.draw(request, session, study, "", Again(sent, {}, 403, "session"))
+        form = await self._desk.read_form(session.caller(), study)
+        words = self._frame.words(request, session)
+        record, faults = read_record(form, sent, words)
+        if not sent.text(PATIENT):
+            faults = {PATIENT: words.gettext("Enter the patient's id, at most 200 characters."), **faults}
+        if not record and not faults:
+            faults = {"form": words.gettext("Nothing was entered. Fill in what is known.")}
+        if faults:
+            return await self.draw(request, session, study, "", Again(sent, faults, 422))
+        try:
+            answer = await self._desk.diagnose(session.caller(), study, sent.text(PATIENT), record)
+        except (InputError, ConsentError, BusyError, JournalError) as error:
+            return await self.draw(request, session, study, "", _again(error, form, sent, words))
+        return self._frame.redirect(f"/diagnoses/{answer.id}")
+
+    async def _read(self, request: Request) -> Form:
+        """What was typed, whoever is signed in by now.
+
+        Raises:
+            AccessError: it comes from another site.
+            InputError: it is too long or no form.
+        """
+        if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+            raise AccessError("this form is too old, or was not one of ours")
+        return await read_form_body(request, self._frame.reception, FORM_LIMIT)
+
+    async def _patient_of(self, session: Session, study: str, consent_id: str) -> str | None:
+        """The patient of a consent that holds; None where there is none."""
+        if not consent_id:
+            return None
+        try:
+            patient = await self._desk.patient_of_consent(session.caller(), study, consent_id)
+        except NotFoundError:
+            return None
+        standing = await self._desk.look_up_consent(session.caller(), study, patient)
+        return patient if standing.given else None
+
+
+def router(frame: Frame) -> APIRouter:
+    """The routes."""
+    form, result = FormPage(frame), ResultPage(frame)
+    routes = APIRouter()
+
+    @routes.get("/")
+    async def start(request: Request) -> Response:
+        caller = (await frame.need(request)).caller()
+        if decide(caller, Action.DIAGNOSES_CREATE).allowed:
+            return frame.redirect("/new")
+        return frame.redirect("/overview" if decide(caller, Action.OVERVIEW_READ).allowed else "/models")
+
+    @routes.get("/new")
+    async def choose(request: Request) -> Response:
+        session = await frame.need(request, Action.DIAGNOSES_CREATE)
+        studies = frame.desk.studies()
+        if len(studies) == 1:
+            return frame.redirect(f"/new/{studies[0].name}")
+        stopped = frame.desk.stopped
+        return await frame.page(request, session, "choose.html", studies=studies, stopped=stopped)
+
+    @routes.get("/new/{study}")
+    async def open_form(request: Request, study: str) -> Response:
+        session = await frame.need(request, Action.DIAGNOSES_CREATE)
+        return await form.open(request, session, study, request.query_params.get("consent", ""))
+
+    @routes.post("/new/{study}")
+    async def diagnose(request: Request, study: str) -> Response:
+        return await form.diagnose(request, study)
+
+    @routes.get("/diagnoses/{diagnosis}")
+    async def show(request: Request, diagnosis: str) -> Response:
+        session = await frame.need(request, Action.DIAGNOSES_READ)
+        return await result.draw(request, session, diagnosis, Again())
+
+    consent.add_routes(routes, frame)
+    judgement.add_routes(routes, frame)
+    return routes
+
+
+def _again(error: GalenoError, form: Mapping[str, Any], sent: Form, words: Words) -> Again:
+    """The form once more, with everything that was typed and why it was not taken."""
+    status, _ = status_of(error)
+    if isinstance(error, InputError):
+        return Again(sent, desk_faults(form, error.faults, words), status)
+    return Again(sent, {}, status, next(name for kind, name in _TROUBLES if isinstance(error, kind)))

@@ -1,0 +1,80 @@
+"""The page of one diagnosis."""
+
+from datetime import UTC, datetime
+
+from fastapi import Request, Response
+
+from galeno.errors import ConflictError, NotFoundError, PackageError, RegistryError
+from galeno.service.answers import StoredDiagnosis
+from galeno.service.following import OTHER
+from galeno.service.pages.again import Again
+from galeno.service.pages.frame import Frame
+from galeno.service.pages.result import Spoken, condition_label, draw_result, draw_spoken, reason_codes
+from galeno.service.pages.session import Session
+from galeno.service.pages.words import Words
+
+
+class ResultPage:
+    """Draws diagnoses.
+
+    Args:
+        frame: templates and sessions.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._desk = frame.desk
+
+    async def draw(self, request: Request, session: Session, diagnosis_id: str, again: Again) -> Response:
+        """The page of a diagnosis.
+
+        Raises:
+            NotFoundError: no such diagnosis, or one of another site.
+            AccessError: the caller may not.
+        """
+        stored = await self._desk.read_diagnosis(session.caller(), diagnosis_id)
+        study = self._desk.study(stored.study)
+        words = self._frame.words(request, session)
+        return await self._frame.page(
+            request,
+            session,
+            "diagnosis.html",
+            status=again.status,
+            stored=stored,
+            study=study,
+            result=draw_result(stored, study, words),
+            spoken=await self._spoken(session, stored, words),
+            conditions={
+                **{name: condition_label(study, name, words) for name in study.class_names},
+                OTHER: condition_label(study, OTHER, words),
+            },
+            codes=reason_codes(words),
+            sent=again.sent,
+            faults=again.faults,
+            labels=_labels(words),
+            today=datetime.now(UTC).date().isoformat(),
+        )
+
+    async def _spoken(
+        self, session: Session, stored: StoredDiagnosis, words: Words
+    ) -> tuple[Spoken, ...] | None:
+        """What spoke for and against; None where that can no longer be told."""
+        if stored.record is None:
+            return None
+        try:
+            explanations = await self._desk.explain(session.caller(), stored.id)
+        except (ConflictError, NotFoundError, PackageError, RegistryError):
+            return None
+        return draw_spoken(explanations, self._desk.study(stored.study), words)
+
+
+def _labels(words: Words) -> dict[str, str]:
+    return {
+        "agrees": words.gettext("Do you agree?"),
+        "condition": words.gettext("Own diagnosis"),
+        "reason": words.gettext("Reason"),
+        "rating": words.gettext("Usefulness"),
+        "comment": words.gettext("Comment"),
+        "confirmed": words.gettext("Confirmed condition"),
+        "confirmed_on": words.gettext("Confirmed on"),
+    }
