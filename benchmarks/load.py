@@ -94,7 +94,7 @@ request = function()
 end
 done = function(summary, latency)
   local errors = summary.errors
-  local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
+  local failed = math.max(errors.status, errors.connect + errors.read + errors.write + errors.timeout)
   local p50, p99 = latency:percentile(50) / 1e3, latency:percentile(99) / 1e3
   local told = '{"requests": %d, "failed": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f}'
   io.stderr:write(string.format(told, summary.requests, failed, summary.duration / 1e6, p50, p99))
@@ -116,12 +116,14 @@ def load(port: int, asked: Asked, connections: int, seconds: float) -> Load:
     if wrk is None:
         requests = [post(asked.path, body, asked.headers) for body in asked.bodies]
         return asyncio.run(drive(port, requests, connections, seconds))
+    # wrk adds its own Host only after the script was read
+    named = {"Host": "127.0.0.1", **asked.headers}
     with tempfile.TemporaryDirectory() as folder:
         script, lines = Path(folder) / "ask.lua", Path(folder) / "bodies.ndjson"
         script.write_text(WRK)
         lines.write_bytes(b"\n".join(asked.bodies))
         command = [wrk, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
-        command += [part for name, value in asked.headers.items() for part in ("-H", f"{name}: {value}")]
+        command += [part for name, value in named.items() for part in ("-H", f"{name}: {value}")]
         done = subprocess.run(
             [*command, f"http://127.0.0.1:{port}{asked.path}"],
             env={**os.environ, "BODIES": str(lines)},

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 from command_line import installed
 from crowd import ADDRESS, RECORD, Crowd, ask, kept, verify_audit
@@ -25,6 +26,7 @@ def test_what_was_acknowledged_survives_kill_9(
 ) -> None:
     options = ("--workers", workers)
     with staffed.open(tmp_path, *options) as hospital:
+        wait_for_workers(hospital, int(workers))
         killed = kill_under_load(hospital, requests, *OPTIONS, *options, kills=1)
     print(killed)
     assert killed.acknowledged + killed.lost == requests
@@ -94,6 +96,20 @@ def test_a_promoted_version_answers_at_once_and_drops_nothing(staffed: Staffed, 
         late = {told for when, told in crowd.versions if switched + 2 < when < switched + 3}
         assert late == {version}
     kept(hospital.home).hold(crowd)
+
+
+def wait_for_workers(hospital: Hospital, workers: int) -> None:
+    """Wait until all workers, and not just the first, have opened the journal."""
+    ends = time.monotonic() + 30
+    while workers > 1:
+        children = psutil.Process(hospital.process.pid).children()
+        if (
+            sum(any(f.path.endswith("journal.db") for f in child.open_files()) for child in children)
+            == workers
+        ):
+            return
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 def is_open(hospital: Hospital) -> bool:

@@ -127,6 +127,7 @@ def create_app(options: AppOptions, settings: ServiceSettings) -> ASGIApp:
         body_limit=api.BATCH_LIMIT,
         in_flight=options.in_flight,
         secure=options.secure,
+        loopback=options.demo,
     )
 
 

@@ -1,12 +1,13 @@
 """The guard at the door: headers, limits, how much at a time, figures, and no stack trace outside."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
 from starlette.requests import ClientDisconnect
 
-from galeno.errors import BusyError, GalenoError, MediaTypeError, TooLongError
+from galeno.errors import BusyError, GalenoError, MediaTypeError, NotFoundError, TooLongError
 from galeno.service.metrics import Metrics
 from galeno.service.patience import Patience
 from galeno.service.problems import headers_of, of_anything, problem_of, respond
@@ -29,6 +30,7 @@ HEADERS: Mapping[str, str] = {
     "x-frame-options": "DENY",
 }
 """On every answer, unless the route says otherwise."""
+OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 PATIENCE = 15.0
 """Seconds."""
 HSTS = "max-age=31536000; includeSubDomains"
@@ -44,6 +46,8 @@ class Guard:
         in_flight: requests answered at a time; more get 503, so that no queue grows.
         patience: seconds that a client may be behind with a body.
         secure: clients reach the service over TLS: tell browsers to insist on it.
+        loopback: only answer those who ask for this machine by a name of its own. Without a login, a page
+            elsewhere whose name was made to point here would else have it all (DNS rebinding).
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Guard:
         body_limit: int,
         in_flight: int,
         secure: bool,
+        loopback: bool = False,
         patience: float = PATIENCE,
     ) -> None:
         self._app = app
@@ -61,6 +66,7 @@ class Guard:
         self._body_limit = body_limit
         self._most = in_flight
         self._patience = patience
+        self._loopback = loopback
         self._now = 0
         headers = {**HEADERS, **({"strict-transport-security": HSTS} if secure else {})}
         self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -102,10 +108,13 @@ class Guard:
         """Turn away what is too much, too long, or packed.
 
         Raises:
+            NotFoundError: the client asks for another host.
             BusyError: too many at a time.
             TooLongError: the body is longer than any that is taken.
             MediaTypeError: the body is compressed.
         """
+        if self._loopback and not _is_here(scope):
+            raise NotFoundError("nothing is served under this name", where="Host")
         if self._now > self._most:
             raise BusyError("the service has more to do than it can", remedy="Try again")
         for name, value in scope["headers"]:
@@ -118,6 +127,12 @@ class Guard:
         """The headers of an answer, with those of ours that it does not set itself."""
         given = {name for name, _ in headers} & self._names
         return [*headers, *(pair for pair in self._headers if pair[0] not in given)]
+
+
+def _is_here(scope: Scope) -> bool:
+    """Whether the client asked for this machine by its own name."""
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return all(re.sub(r":\d*$", "", host) in OWN_NAMES for host in hosts)
 
 
 def _route(scope: Scope) -> str:

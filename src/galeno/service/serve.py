@@ -1,5 +1,6 @@
 """`galeno serve`: check what was asked for, open the home, and answer until told to stop."""
 
+import errno
 import ipaddress
 import logging
 import multiprocessing
@@ -9,6 +10,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +28,8 @@ from galeno.settings import ServiceSettings
 
 GRACE = 30
 """Seconds that requests in flight have to end in when the service stops."""
+SETTLE = 3.0
+"""Seconds in which the workers of a service that was killed let go of its port."""
 BACKLOG = 512
 """Connections that wait for a worker."""
 
@@ -142,16 +146,20 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         SettingError: the address cannot be had.
     """
-    try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
-        )
-    except OSError as error:
-        raise SettingError(
-            f"cannot listen there ({error.strerror})",
-            where=f"{host}:{port}",
-            remedy="Stop what listens there, or choose another --port",
-        ) from None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    ends = time.monotonic() + SETTLE
+    while True:
+        try:
+            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < ends:
+                time.sleep(0.1)
+                continue
+            raise SettingError(
+                f"cannot listen there ({error.strerror})",
+                where=f"{host}:{port}",
+                remedy="Stop what listens there, or choose another --port",
+            ) from None
 
 
 def is_loopback(host: str) -> bool:

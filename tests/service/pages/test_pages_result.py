@@ -69,7 +69,7 @@ def test_the_first_sentence_is_plain() -> None:
     spanish, english = draw_result(stored(), STUDY, ES), draw_result(stored(), STUDY, EN)
     assert spanish.sentence == "Lo más probable: Enfermo, con una probabilidad del 70\u00a0%."
     assert english.sentence == "Most likely: Ill, with a probability of 70%."
-    assert english.second == "The other conditions are unlikely with these findings."
+    assert english.second == "By its own threshold, the model leaves no other condition open."
     assert english.note == ""
     assert english.review == ()
 

@@ -275,7 +275,7 @@ def _second(bars: Sequence[Bar], words: Words) -> str:
     if others:
         return words.gettext("Not ruled out: %(names)s.", names=_listed(others, words))
     if bars[0].open:
-        return words.gettext("The other conditions are unlikely with these findings.")
+        return words.gettext("By its own threshold, the model leaves no other condition open.")
     return words.gettext("No condition fits well enough to be called likely.")
 
 

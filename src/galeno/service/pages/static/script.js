@@ -226,7 +226,7 @@
     const left = idle - (now - asked);
     const away = document.body.classList.contains("away");
     if (away) return;
-    if (now - active < 60_000 && now - asked > Math.min(120_000, idle / 4)) keep();
+    if (now - active < 15_000 && now - asked > Math.min(120_000, idle / 4)) keep();
     else if (left <= 0 && !note) location.reload(); // leads to the sign-in
     else if (left <= 0) {
       document.body.classList.add("away");
@@ -236,17 +236,27 @@
     } else if (note) note.hidden = left > Math.min(60_000, idle / 3);
   };
   if (csrf()) setInterval(watch, 1000);
+  // After a new sign-in the page is shown again to the same person, with the new session's token.
+  const who = (page) => page.querySelector(".who")?.textContent ?? "";
+  const returned = async () => {
+    const response = await fetch("/", { credentials: "same-origin" });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.querySelector('meta[name="csrf"]')?.content;
+    if (!response.ok || !fresh || !who(page)) return false;
+    if (who(page) !== who(document)) location.replace("/");
+    document.querySelector('meta[name="csrf"]').content = fresh;
+    for (const field of all('input[name="csrf"]')) field.value = fresh;
+    asked = Date.now();
+    return true;
+  };
   note?.addEventListener("click", async (event) => {
     if (!event.target.closest("button")) return;
     active = Date.now();
-    if (await keep()) {
-      document.body.classList.remove("away");
-      note.hidden = true;
-    } else {
-      document.body.classList.add("away");
-      note.querySelector("[data-soon]").hidden = true;
-      note.querySelector("[data-over]").hidden = false;
-    }
+    const over = !(await (document.body.classList.contains("away") ? returned() : keep()).catch(() => false));
+    document.body.classList.toggle("away", over);
+    note.querySelector("[data-soon]").hidden = over;
+    note.querySelector("[data-over]").hidden = !over;
+    note.hidden = !over;
   });
 
   all("form[data-findings]").forEach(findings);
