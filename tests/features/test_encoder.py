@@ -78,6 +78,8 @@ def test_one_row_equals_many_rows(case: tuple[Any, ...]) -> None:
     one = np.vstack([assembler.transform(frame[i]) for i in range(0, frame.height, 7)])
     assert one.tobytes() == np.ascontiguousarray(many[::7]).tobytes()
     records = np.stack([assembler.transform_record(row) for row in frame.to_dicts()])
+    assert assembler.transform_records(frame.to_dicts()).tobytes() == records.tobytes()
+    assert assembler.transform_records(frame.to_dicts()[:3]).tobytes() == records[:3].tobytes()
     assert records.tobytes() == many.tobytes()
 
 

@@ -1,7 +1,7 @@
 """The assembler: all encoders of a study joined into one float32 matrix."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -132,6 +132,13 @@ class Assembler:
             return out
         row: NDArray[np.float32] = self.finish(out[np.newaxis])[0]
         return row
+
+    def transform_records(self, records: Sequence[Mapping[str, object]]) -> FloatMatrix:
+        """Several records, shape (records, columns); each row equal to `transform_record` of its record."""
+        out = np.zeros((len(records), self._encoded), np.float32)
+        for encoder, place in self._places:
+            encoder.write_records(records, out[:, place])
+        return self.finish(out)
 
     def encode_record(self, values: Mapping[str, object]) -> NDArray[np.float32]:
         """What the encoders alone make of a record, shape (encoded_sources,).

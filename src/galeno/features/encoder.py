@@ -4,7 +4,7 @@ One class per modality follows the protocol `Encoder` and is named in `assemble.
 all an image, sound or phenotype encoder needs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
@@ -84,6 +84,10 @@ class Encoder(Protocol):
 
     def write_record(self, values: Mapping[str, object], out: NDArray[np.float32]) -> None:
         """Write one record into `out`, zeros of shape (columns,); equal to `write` bit by bit."""
+        ...
+
+    def write_records(self, records: Sequence[Mapping[str, object]], out: FloatMatrix) -> None:
+        """Write records into `out`, zeros of shape (records, columns); each row equal to `write_record`."""
         ...
 
     def state(self) -> tuple[dict[str, Any], Arrays]:

@@ -1,6 +1,6 @@
 """The text encoder: one free-text column in Spanish or English, without any download."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -76,6 +76,11 @@ class TextEncoder:
         """Write one record."""
         text = values.get(self._source)
         self._write_texts(["" if text is None else str(text)], out[np.newaxis])
+
+    def write_records(self, records: Sequence[Mapping[str, object]], out: FloatMatrix) -> None:
+        """Write several records, one by one: a text is long enough to be worth its own call."""
+        for values, row in zip(records, out, strict=True):
+            self.write_record(values, row)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """All it learned."""

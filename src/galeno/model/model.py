@@ -122,7 +122,7 @@ class Model:
         """
         if len(typed) == 1:
             return [self.diagnose_typed(*typed[0])]
-        matrix = np.stack([self.assembler.transform_record(values) for values, _ in typed])
+        matrix = self.assembler.transform_records([values for values, _ in typed])
         shares = self.answer_matrix(matrix).tolist()
         return [self._conclude(row, *each) for row, each in zip(shares, typed, strict=True)]
 

@@ -223,7 +223,7 @@ def _said(connection: Connection, chosen: ColumnElement[bool]) -> list[_Said]:
     keys = [*_keys(last), last.c.agrees, last.c.reason, other.label("other")]
     rating = func.coalesce(func.sum(last.c.rating), 0)
     query = select(*keys, func.count(), rating, func.count(last.c.rating)).group_by(*keys[:-1], other)
-    return [_Said(*row) for row in connection.execute(query)]
+    return [_Said._make(row) for row in connection.execute(query)]
 
 
 def _count(connection: Connection, chosen: ColumnElement[bool], said: Sequence[_Said]) -> dict[_Cell, Counts]:

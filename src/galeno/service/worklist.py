@@ -90,7 +90,7 @@ def read_worklist(connection: Connection, wanted: Wanted) -> Worklist:
         _DX.needs_review, _DX.reviewed, _DX.version,
     )  # fmt: skip
     query = select(*columns).where(condition).order_by(*order).limit(SIZE).offset((page - 1) * SIZE)
-    rows = tuple(_row(row) for row in connection.execute(query).mappings())
+    rows = tuple(_row(dict(row)) for row in connection.execute(query).mappings())
     return Worklist(rows, found, page, pages)
 
 
