@@ -214,8 +214,9 @@ def walk(url: str, window: Any, picture: Any, patient: str) -> None:
     page.emulate_media(media="print")
     picture(page, "result-print")
     page.emulate_media(media="screen")
-    for name, path in (("worklist", "/worklist"), ("worklist-all", "/worklist?state=all"),
-                       ("worklist-empty", "/worklist?from=2001-01-01&to=2001-01-02"), ("not-found", "/none")):  # fmt: skip
+    empty = "/worklist?from=2001-01-01&to=2001-01-02"
+    shown = {"worklist": "/worklist", "worklist-all": "/worklist?state=all", "worklist-empty": empty}
+    for name, path in {**shown, "not-found": "/none"}.items():
         page.goto(url + path)
         picture(page, name)
     page.context.close()

@@ -284,7 +284,9 @@ def test_a_stopped_model_answers_no_more(hospital: Hospital) -> None:
 def test_outcomes_come_as_a_table(hospital: Hospital) -> None:
     made = hospital.diagnose("late", **RECORD).json()["id"]
     day = time.strftime("%Y-%m-%d", time.gmtime())
-    table = f"patient_id,diagnosis_id,condition,confirmed_on\nlate,,ill,{day}\n,{made},well,2026-02-30\nnobody,,ill,{day}\n"
+    lines = ["patient_id,diagnosis_id,condition,confirmed_on", f"late,,ill,{day}"]
+    lines += [f",{made},well,2026-02-30", f"nobody,,ill,{day}"]
+    table = "\n".join(lines)
     with hospital.client("engineer", **{"Content-Type": "text/csv"}) as client:
         done = client.post("/v1/studies/clinic/outcomes", content=table).json()
         again = client.post("/v1/studies/clinic/outcomes", content=table).json()

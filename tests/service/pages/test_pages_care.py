@@ -443,3 +443,11 @@ def test_without_consent_the_form_comes_at_once(clinic_pages: Pages) -> None:
     few = client.post("/new/clinic", data={"csrf": token(form), "patient_id": "p", "v.age": "61"})
     assert "Needs review" in text_of(few)
     assert "There is no free text" in text_of(few)
+
+
+def test_before_the_first_model_the_page_says_so(tmp_path: Path) -> None:
+    with open_pages(tmp_path / "home", demo=True) as pages:
+        shown = pages.browser().get("/")
+    assert shown.url.path == "/new"
+    assert shown.status_code == 200
+    assert "No model answers yet" in text_of(shown)
