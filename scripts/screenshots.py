@@ -153,11 +153,7 @@ def fill(url: str, keys: dict[str, str]) -> None:
             print(patient, error.read().decode()[:200], file=sys.stderr)
             continue
         if number % 3 == 0:
-            said = (
-                {"agrees": True, "rating": 4}
-                if number % 2
-                else {"agrees": False, "reason": "other_condition"}
-            )
+            said = {"agrees": True, "rating": 4} if number % 2 else {"agrees": False, "reason": "wrong-data"}
             ask(url, key, f"/v1/diagnoses/{made['id']}/feedback", said)
 
 

@@ -23,7 +23,9 @@ def axe() -> str:
 def faults(desk: Desk, axe: str) -> list[str]:
     """What is seriously wrong with the page that is shown."""
     desk.page.evaluate(f"() => {{ {axe} }}")
-    checked = desk.page.evaluate("(tags) => axe.run({runOnly: {type: 'tag', values: tags}})", TAGS)
+    checked = desk.page.evaluate(
+        "(tags) => axe.run({runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", TAGS
+    )
     assert checked["passes"], "nothing was checked"
     return [
         f"{desk.page.url} {each['impact']} {each['id']}: {node['target']} {node.get('failureSummary', '')}"
@@ -140,7 +142,8 @@ def test_where_the_focus_is_can_be_seen(open_desk: OpenDesk) -> None:
             """() => { const s = getComputedStyle(document.activeElement);
                 return [document.activeElement.tagName, s.outlineStyle, s.outlineWidth, s.boxShadow]; }"""
         )
-        assert style[1] != "none" or style[3] != "none", style
+        if style[0] != "BODY":  # beyond the last one is the browser's own bar
+            assert style[1] != "none" or style[3] != "none", style
         desk.page.keyboard.press("Tab")
 
 

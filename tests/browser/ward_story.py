@@ -1,8 +1,10 @@
 """A ward that asks for consent, and what a clinician does in its pages, step by step."""
 
 import contextlib
+import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,8 +71,6 @@ def copy_ward(home: Path, target: Path) -> Path:
 
 def set_password(home: Path, name: str, password: str = PASSWORD) -> None:
     """As an administrator does it."""
-    import subprocess
-
     subprocess.run(
         [str(INSTALLED), "users", "password", name, "--password-stdin", "--home", str(home)],
         input=f"{password}\n", text=True, check=True, capture_output=True, env=surroundings({}), timeout=60,
@@ -79,9 +79,6 @@ def set_password(home: Path, name: str, password: str = PASSWORD) -> None:
 
 def start_again(hospital: Hospital) -> None:
     """Start the service anew at its address after it was killed."""
-    import os
-    import subprocess
-
     port = hospital.url.rsplit(":", 1)[1]
     hospital.process.wait(timeout=20)
     with (hospital.home / "service.log").open("ab") as log:
@@ -157,7 +154,7 @@ class Desk:
         """Write down that a patient accepts the policy."""
         self.page.wait_for_url("**/consent/ward")
         self.page.locator("#patient_id").fill(patient)
-        self.page.get_by_label(self.say("Accepts")).check()
+        self.page.locator('[name="answer"][value="accept"]').check()
         self.press("Record and continue")
         self.page.wait_for_url("**/new/ward?consent=*")
 
