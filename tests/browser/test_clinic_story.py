@@ -1,5 +1,6 @@
 """From the sign-in to the worklist in a real browser, in both languages, with and without script."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,20 @@ def test_after_the_sign_in_one_is_back_where_one_was(open_desk: OpenDesk, ward: 
     desk.page.wait_for_url("**/sign-in?next=**")
     desk.sign_in("clinician.one")
     desk.page.wait_for_url("**/worklist?state=all&order=newest")
+
+
+def test_a_result_prints_on_one_page(open_desk: OpenDesk) -> None:
+    desk = open_desk("es")
+    desk.go("/")
+    desk.sign_in("clinician.one")
+    desk.accept("printed")
+    desk.fill(**TYPED)
+    desk.press("Get the diagnosis")
+    desk.diagnosis()
+    printed = desk.page.pdf(prefer_css_page_size=True, print_background=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+    desk.page.emulate_media(media="print")
+    assert not desk.page.get_by_role("button").locator("visible=true").count()
 
 
 def test_a_service_that_is_down_saves_nothing_by_halves(
