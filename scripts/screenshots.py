@@ -218,7 +218,7 @@ def walk(url: str, window: Any, picture: Any, patient: str) -> None:
     page.context.close()
     for role, pages in (
         ("engineer", {"overview": "/overview", "models": "/models", "model": "/models/severity/1",
-                      "model-stop": "/models/severity/stop"}),
+                      "model-stop": "/models/severity/stop/confirm"}),
         ("auditor", {"audit": "/audit"}),
     ):  # fmt: skip
         page = window()

@@ -72,7 +72,7 @@ def test_axe_finds_no_serious_fault_in_the_pages_of_care(open_desk: OpenDesk, ax
 @pytest.mark.parametrize(
     ("role", "paths"),
     [
-        ("engineer", ("/overview", "/models", "/models/ward/1", "/models/ward/stop", "/new")),
+        ("engineer", ("/overview", "/models", "/models/ward/1", "/models/ward/stop/confirm", "/new")),
         ("auditor", ("/overview", "/audit", "/worklist")),
     ],
 )
