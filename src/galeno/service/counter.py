@@ -1,6 +1,7 @@
 """What all use cases share: access, audit, the journal, and the models that answer."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Table, select
 from galeno.errors import AccessError, BusyError, ConsentError, NotFoundError
 from galeno.governance.access import Action, Caller, require
 from galeno.governance.consent import Consents
-from galeno.records import AuditEntry
+from galeno.records import AuditEntry, Explanation
 from galeno.service.answers import Answer
 from galeno.service.registrar import Registrar
 from galeno.service.shelf import Served, Shelf
@@ -57,6 +58,8 @@ class Counter:
         """Studies whose model was stopped, with the reason; brought up to date by `refresh`."""
         self._consents = Consents()
         self._together = Together()
+        self.explained: OrderedDict[str, tuple[Explanation, ...]] = OrderedDict()
+        """The latest explanations by diagnosis."""
         self._readers = asyncio.Semaphore(READERS)
 
     def study(self, name: str) -> Study:

@@ -30,6 +30,8 @@ from galeno.storage.ids import new_id, now
 LONGEST_ID = 200
 """Characters of a patient id."""
 MOST_FAULTS = 20
+EXPLAINED = 256
+"""Explanations that a worker remembers; one takes some 20 ms to make, and a page is drawn several times."""
 PAGE = 200
 """Most diagnoses of one page."""
 CLOCK_SKEW = timedelta(days=1)
@@ -71,6 +73,7 @@ class Diagnosing(Counter):
         if explain:
             explanations = await asyncio.to_thread(_explain, served.model, record)
             answer = replace(answer, explanations=explanations)
+            self._remember(answer.id, explanations)
         await self.rooms.commits.commit(change)
         self.diagnosed(answer)
         return answer
@@ -189,11 +192,20 @@ class Diagnosing(Counter):
         row = await self.find(caller, Action.DIAGNOSES_EXPLAIN, diagnosis_id)
         if row["record"] is None:
             raise ConflictError("the input of this diagnosis was not kept", where="diagnoses")
-        model = await asyncio.to_thread(self.rooms.shelf.version, row["study"], row["version"])
-        record = await asyncio.to_thread(self._unseal, row, "record")
-        explanations = await asyncio.to_thread(_explain, model, record)
+        explanations = self.explained.get(diagnosis_id)
+        if explanations is None:
+            model = await asyncio.to_thread(self.rooms.shelf.version, row["study"], row["version"])
+            record = await asyncio.to_thread(self._unseal, row, "record")
+            explanations = await asyncio.to_thread(_explain, model, record)
+            self._remember(diagnosis_id, explanations)
         await self.record(self._read_entry(caller, Action.DIAGNOSES_EXPLAIN, row))
         return explanations
+
+    def _remember(self, diagnosis_id: str, explanations: tuple[Explanation, ...]) -> None:
+        """Keep an explanation for as long as the case is likely to be looked at again."""
+        self.explained[diagnosis_id] = explanations
+        while len(self.explained) > EXPLAINED:
+            self.explained.popitem(last=False)
 
     async def _try(
         self, caller: Caller, study: str, patient_id: str, record: Mapping[str, object], batch: Batch
