@@ -25,7 +25,7 @@ from galeno.governance.learned import LearnedModel, find_models
 from galeno.governance.person import Person
 from galeno.governance.remains import find_remains
 from galeno.records import PATIENT, AuditEntry
-from galeno.storage import schema
+from galeno.storage import database, schema
 from galeno.storage.cipher import Cipher
 from galeno.storage.commit import Trail
 from galeno.storage.home import Home
@@ -182,10 +182,11 @@ def erase(
             lake |= _erase_captured(journal, Lake(capture_lake), person)
         run_files.move_pins(home)
     busy = compact(journal, vault)
-    # Closing a file that was read drops the locks that this process has on it (POSIX): no database may be
-    # open while all files are searched. Both open again when they are next asked.
-    journal.close()
-    vault.close()
+    # Closing a file that was read drops the locks that this process has on it (POSIX): no SQLite database
+    # may be open while all files are searched. They open again when they are next asked.
+    for engine in (journal.engine, vault.engine):
+        if database.sqlite_file(engine) is not None:
+            engine.dispose()
     report = ErasureReport(
         patient=person.pseudonym,
         erased=erased,
