@@ -154,7 +154,8 @@ def test_everything_of_a_patient_is_exported(home: Path) -> None:
 def test_an_erased_patient_is_in_no_file(home: Path) -> None:
     report = galeno("privacy", "erase", PATIENT, "--yes", "--home", home, "--json").ended(0).object
     assert report["remains"] == []
-    assert [model["study"] for model in report["models"]] == ["clinic"]
+    # other tests may have registered more versions of the clinic's model in the home that was copied
+    assert {model["study"] for model in report["models"]} == {"clinic"}
     for file in home.rglob("*"):
         if file.is_file() and file.name != "service.log":
             assert PATIENT.encode() not in file.read_bytes(), file

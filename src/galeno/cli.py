@@ -57,7 +57,7 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the service.")] = 8000,
     as_json: Json = False,
 ) -> None:
-    """Run the built-in simulated study, up to a registered model, and serve it.
+    """Run the built-in simulated study, and serve its model.
 
     Prints an address for each role that signs in to the pages once.
     """

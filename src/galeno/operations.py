@@ -75,7 +75,9 @@ def serve(
     ] = 1_000_000,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of one inference.")] = 1,
 ) -> None:
-    """Answer over HTTP: pages, the REST API, FHIR and CDS Hooks, with the champion of each study.
+    """Answer over HTTP with the champion of each study.
+
+    Pages, the REST API, FHIR and CDS Hooks on one port.
 
     Without --demo, add people and systems first: galeno users add NAME --role clinician, and for the
     pages galeno users password NAME.
@@ -129,7 +131,10 @@ def renew_user(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Give a user a new key and print it, once; the old one opens nothing any more."""
+    """Give a user a new key and print it, once.
+
+    The old one opens nothing any more.
+    """
     from galeno.governance.access import Action
     from galeno.governance.users import Users
 
@@ -262,7 +267,10 @@ def export_audit(
     since: Annotated[str | None, typer.Option("--since", help="ISO time; only entries from then on.")] = None,
     home: Home = None,
 ) -> None:
-    """Write the audit trail as FHIR AuditEvent resources, a JSON line each."""
+    """Write the audit trail as FHIR AuditEvent.
+
+    A JSON line for each entry.
+    """
     from galeno.governance.access import Action
     from galeno.governance.audit_event import export
     from galeno.storage.atomic import replacing
@@ -306,7 +314,10 @@ def erase_patient(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Destroy a patient's key and remove plain copies; says which models had learned from the patient."""
+    """Destroy a patient's key and remove plain copies.
+
+    Says which models had learned from the patient.
+    """
     from galeno.governance.erasure import erase
 
     if not yes and sys.stdin.isatty():

@@ -89,3 +89,8 @@ def test_any_text_is_a_unit_or_none_and_back_again(text: str, value: float) -> N
     assert (there is None) == (back is None)
     if there is not None and back is not None:
         assert apply(back, apply(there, value)) == pytest.approx(value, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["mg/0", "/0", "mg/(0)", "0", "1/0mg"])
+def test_nothing_is_a_unit_that_divides_by_nothing(text: str) -> None:
+    assert conversion(text, "mg/L") is None

@@ -156,7 +156,10 @@ def _parse(text: str) -> "pint.Quantity[Any]":
     registry = _registry()
     if text in _SHIFTED:
         return registry.Quantity(1.0, _SHIFTED[text])
-    quantity, rest = _term(_tokens(text), registry, 0)
+    try:
+        quantity, rest = _term(_tokens(text), registry, 0)
+    except (ZeroDivisionError, OverflowError):  # such as mg/0
+        raise _UnknownUnitError from None
     if rest or not 0 < float(quantity.magnitude) < math.inf:
         raise _UnknownUnitError
     return quantity
