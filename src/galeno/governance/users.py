@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import RowMapping, select
@@ -21,7 +21,7 @@ from sqlalchemy import RowMapping, select
 from galeno.errors import ConflictError, InputError, NotFoundError
 from galeno.governance.access import ROLES, Role
 from galeno.storage import schema
-from galeno.storage.ids import new_id, now
+from galeno.storage.ids import later, new_id, now
 from galeno.storage.journal import Journal
 
 PREFIX: Final = "gk_"
@@ -230,7 +230,7 @@ def _make_key(expires_days: int | None) -> tuple[str, dict[str, Any]]:
     key = PREFIX + secrets.token_urlsafe(32)
     expires = None
     if expires_days is not None:
-        expires = (datetime.now(UTC) + timedelta(days=expires_days)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        expires = later(timedelta(days=expires_days).total_seconds())
     return key, {"key_hash": _hash(key), "key_hint": key[-4:], "expires": expires}
 
 

@@ -1,6 +1,6 @@
 """A batch of diagnoses: who is told of it is told once, when it is over or its service died."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,20 +26,17 @@ class Batch:
     reasons: dict[str, None] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
 
-    def message(self, study: Study, answer: Answer) -> Mapping[str, Any] | None:
-        """The message so far, with this diagnosis in it; None where it is nothing to tell."""
-        told = outbox_row(study, answer.id, answer.diagnosis.reasons, batch=self.id)
-        if told is None:
+    def message(self, study: Study, answers: Sequence[Answer]) -> Mapping[str, Any] | None:
+        """The message so far, with these diagnoses in it; None where none of them is to be told."""
+        told = [answer for answer in answers if outbox_row(study, answer.id, answer.diagnosis.reasons)]
+        self.ids += [answer.id for answer in told]
+        self.reasons |= dict.fromkeys(reason for answer in told for reason in answer.diagnosis.reasons)
+        row = outbox_row(study, self.id, tuple(self.reasons), batch=self.id)
+        if not told or row is None:
             return None
-        self.reasons |= dict.fromkeys(answer.diagnosis.reasons)
-        self.ids.append(answer.id)
-        row = outbox_row(study, answer.id, tuple(self.reasons), batch=self.id) or told
         more = f"\n... {len(self.ids)}" if len(self.ids) > LISTED else ""
-        return {
-            **row,
-            "body": row["body"] + "\n" + "\n".join(self.ids[:LISTED]) + more,
-            "due": later(PATIENCE),
-        }
+        body = row["body"] + "\n" + "\n".join(self.ids[:LISTED]) + more
+        return {**row, "body": body, "due": later(PATIENCE)}
 
 
 def keep_message(connection: Connection, row: Mapping[str, Any]) -> None:

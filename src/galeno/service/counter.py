@@ -205,6 +205,15 @@ class Counter:
         change = Change(rows=tuple(rows), audit=(entry,), patient=patient, identity=identity, then=then)
         return await self.rooms.commits.commit(change)
 
+    def patient_id(self, patient: str, sealed: bytes) -> str:
+        """The hospital's own id of a patient, from the row of `identities`.
+
+        Raises:
+            KeyRingError: the patient's key was destroyed.
+            JournalError: the vault does not answer.
+        """
+        return self.rooms.cipher.open(patient, sealed, "identities", "sealed", patient).decode()
+
     async def find(self, caller: Caller, action: Action, diagnosis_id: str) -> Mapping[str, Any]:
         """The row of a diagnosis that the caller may see.
 

@@ -20,7 +20,7 @@ from galeno.records import Diagnosis, Explanation, RankedCondition
 from galeno.service.answers import Answer, Feedback, Outcome, StoredDiagnosis
 from galeno.service.batch import Batch, keep_message, release_message
 from galeno.service.counter import Counter
-from galeno.service.intake import is_plain, unfit
+from galeno.service.intake import unfit
 from galeno.service.notify import outbox_row
 from galeno.service.shelf import Served
 from galeno.storage import schema
@@ -30,6 +30,7 @@ from galeno.storage.ids import new_id, now
 LONGEST_ID = 200
 """Characters of a patient id."""
 MOST_FAULTS = 20
+"""Faults of one request that are told."""
 EXPLAINED = 256
 """Explanations that a worker remembers; one takes some 20 ms to make, and a page is drawn several times."""
 PAGE = 200
@@ -100,11 +101,15 @@ class Diagnosing(Counter):
             JournalError: the journal does not answer; nothing was kept.
         """
         await self.permit(caller, Action.DIAGNOSES_CREATE)
-        self.serving(study)
+        declared = self.serving(study).model.study
         made = await asyncio.gather(
-            *(self._try(caller, study, patient_id, record, batch) for patient_id, record in requests)
+            *(self._try(caller, study, patient_id, record) for patient_id, record in requests)
         )
-        changes = [each[1] for each in made if not isinstance(each, GalenoError)]
+        good = [each for each in made if not isinstance(each, GalenoError)]
+        changes = [change for _, change in good]
+        message = batch.message(declared, [answer for answer, _ in good])
+        if message is not None:
+            changes[-1] = replace(changes[-1], then=partial(keep_message, row=message))
         await asyncio.gather(*(self.rooms.commits.commit(change) for change in changes))
         answers = [each if isinstance(each, GalenoError) else each[0] for each in made]
         for each in answers:
@@ -208,10 +213,10 @@ class Diagnosing(Counter):
             self.explained.popitem(last=False)
 
     async def _try(
-        self, caller: Caller, study: str, patient_id: str, record: Mapping[str, object], batch: Batch
+        self, caller: Caller, study: str, patient_id: str, record: Mapping[str, object]
     ) -> tuple[Answer, Change] | GalenoError:
         try:
-            return await self._make(caller, self.serving(study), patient_id, record, batch)
+            return await self._make(caller, self.serving(study), patient_id, record, tell=False)
         except GalenoError as error:
             return error
 
@@ -221,9 +226,10 @@ class Diagnosing(Counter):
         served: Served,
         patient_id: str,
         record: Mapping[str, object],
-        batch: Batch | None = None,
+        *,
+        tell: bool = True,
     ) -> tuple[Answer, Change]:
-        """Answer one record, and what is to be written for it."""
+        """Answer one record, and what is to be written for it: with `tell`, a message as well."""
         started = perf_counter()
         study = served.entry.study
         check_patient_id(patient_id)
@@ -237,7 +243,6 @@ class Diagnosing(Counter):
             created=now(),
             patient=patient,
             diagnosis=diagnosis,
-            captured=True,
         )
         sealed = to_json(record)
         rows: list[tuple[Any, Mapping[str, Any]]] = []
@@ -248,13 +253,9 @@ class Diagnosing(Counter):
         rows.append((schema.diagnoses, row))
         if served.challenger is not None:
             rows += _shadow(answer, served, record)
-        then = None
-        if batch is None:
-            told = outbox_row(served.model.study, answer.id, diagnosis.reasons)
-            if told is not None:
-                rows.append((schema.outbox, told))
-        elif (message := batch.message(served.model.study, answer)) is not None:
-            then = partial(keep_message, row=message)
+        told = outbox_row(served.model.study, answer.id, diagnosis.reasons) if tell else None
+        if told is not None:
+            rows.append((schema.outbox, told))
         entry = self.entry(
             caller,
             Action.DIAGNOSES_CREATE,
@@ -266,7 +267,7 @@ class Diagnosing(Counter):
             input_hash=self.rooms.cipher.input_hash(sealed),
             latency_ms=row["latency_ms"],
         )
-        return answer, Change(tuple(rows), (entry,), patient, patient_id, then)
+        return answer, Change(tuple(rows), (entry,), patient, patient_id)
 
     def _open(self, connection: Connection, row: Mapping[str, Any]) -> StoredDiagnosis:
         """A diagnosis with everything that belongs to it."""
@@ -275,15 +276,10 @@ class Diagnosing(Counter):
         record = None if row["record"] is None else self._unseal(row, "record")
         named = select(schema.identities).where(schema.identities.c.patient == row["patient"])
         identity = connection.execute(named).mappings().first()
-        cipher = self.rooms.cipher
         return self._stored(
             row,
             record=record,
-            patient_id=None
-            if identity is None
-            else cipher.open(
-                row["patient"], identity["sealed"], "identities", "sealed", row["patient"]
-            ).decode(),
+            patient_id=None if identity is None else self.patient_id(row["patient"], identity["sealed"]),
             feedback=tuple(self._feedback(each) for each in said),
             outcomes=tuple(
                 Outcome(
@@ -348,8 +344,8 @@ def type_record(model: Model, record: Mapping[str, object]) -> tuple[dict[str, V
     wrong = [(f"record.{name[:64]}", "is not a column of this study") for name in record if name not in known]
     if wrong:
         raise InputError(wrong[:MOST_FAULTS], remedy="GET /v1/studies/{study}/form lists the columns")
-    if not all(map(is_plain, record.values())):
-        wrong = [(f"record.{name}", fault) for name, value in record.items() if (fault := unfit(value))]
+    wrong = [(f"record.{name}", fault) for name, value in record.items() if (fault := unfit(value))]
+    if wrong:
         raise InputError(wrong[:MOST_FAULTS])
     values, reasons = model.contract.answer_record(record)
     if reasons:

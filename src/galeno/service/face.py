@@ -1,6 +1,6 @@
 """What every face of the service stands on: who is asking, what was sent, and how problems are told."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,14 +11,13 @@ from pydantic_core import from_json
 from galeno.errors import IdentityError, InputError, TooLongError, TooManyRequestsError
 from galeno.governance.access import Action, Caller
 from galeno.service.desk import Desk
+from galeno.service.diagnosing import MOST_FAULTS
 from galeno.service.identity import Identity
 from galeno.service.limits import Limiter
 from galeno.settings import ServiceSettings
 
 EMERGENCY = "galeno-emergency"
 """Header with the reason for reading another site's case."""
-MOST_FAULTS = 20
-"""Faults of one request that are told."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -123,8 +122,3 @@ def faults_of(errors: Sequence[Any]) -> list[tuple[str, str]]:
         (".".join(str(part) for part in error["loc"]) or "body", str(error["msg"]))
         for error in errors[:MOST_FAULTS]
     ]
-
-
-def problem(status: int, title: str, detail: str, **more: Any) -> Mapping[str, Any]:
-    """A problem as RFC 9457 says."""
-    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}

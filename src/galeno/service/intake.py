@@ -1,7 +1,7 @@
 """New training records that come over the wire, held to the contract as `galeno run` does."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -12,7 +12,7 @@ from galeno.ingest.contract import Admission, Contract
 from galeno.ingest.quarantine import write_quarantine
 from galeno.ingest.values import text_of
 from galeno.pipeline.context import digest_frame
-from galeno.records import PATIENT
+from galeno.pipeline.optout import digest_rest, leave_out
 from galeno.storage.home import Home
 from galeno.storage.lake import Lake
 
@@ -26,7 +26,6 @@ def admit_records(
     home: Home,
     contract: Contract,
     records: Sequence[Mapping[str, object]],
-    excluded: Callable[[str], bool],
 ) -> dict[str, Any]:
     """Put good records into the lake and bad ones into quarantine.
 
@@ -34,7 +33,6 @@ def admit_records(
         home: where both are.
         contract: of the study.
         records: column to plain value; a column that a record lacks is missing there.
-        excluded: whether no model may learn from a patient, by the hospital's own id.
 
     Returns:
         study, batch, version of the lake's table, opted_out (rows left out), report.
@@ -47,23 +45,25 @@ def admit_records(
     frame = read_texts(records, sorted(contract.inputs | {study.records.target}))
     batch = f"sent-{digest_frame(frame)[:32]}"
     try:
-        admission = contract.admit(frame, "records")
+        admitted = contract.admit(frame, "records")
     except ContractError as error:
         raise InputError([("records", error.what)]) from None
+    admission = leave_out(admitted, contract, home)
+    if admission is not admitted:
+        batch = f"sent-{digest_rest(batch, admission)[:32]}"
     if admission.quarantine.height:
         write_quarantine(home.quarantine / study.name / f"{batch}.parquet", admission)
-    kept = admission.good.filter([not excluded(patient) for patient in admission.good[PATIENT]])
-    if kept.is_empty():
+    if admission.good.is_empty():
         raise InputError(
-            [("records", f"none is taken: {_listed(admission, admission.good.height)}")],
+            [("records", f"none is taken: {_listed(admission)}")],
             remedy="GET /v1/studies/{study}/form lists columns, types and ranges",
         )
-    version = Lake(home.lake).append(f"{study.name}/{contract.digest[:16]}", kept, batch)
+    version = Lake(home.lake).append(f"{study.name}/{contract.digest[:16]}", admission.good, batch)
     return {
         "study": study.name,
         "batch": batch,
         "version": version,
-        "opted_out": admission.good.height - kept.height,
+        "opted_out": sum(v.count for v in admission.report.violations if v.check == "opted_out"),
         "report": admission.report.to_dict(),
     }
 
@@ -97,16 +97,6 @@ def read_csv(data: bytes) -> pl.DataFrame:
         raise InputError([("body", "is not a CSV table in UTF-8 with a line of column names")]) from None
 
 
-def is_plain(value: object) -> bool:
-    """Whether a value can stand in a record; `unfit` says why not."""
-    kind = type(value)
-    if kind is float:
-        return isfinite(value)  # type: ignore[arg-type]
-    if kind is str:
-        return len(value) <= LONGEST_TEXT  # type: ignore[arg-type]
-    return value is None or kind is bool or (kind is int and -LARGEST < value < LARGEST)  # type: ignore[operator]
-
-
 def unfit(value: object) -> str:
     """Why a value cannot stand in a record; empty where it can."""
     if value is None or isinstance(value, bool):
@@ -120,8 +110,6 @@ def unfit(value: object) -> str:
     return "is not a text, a number, true, false or null"
 
 
-def _listed(admission: Admission, opted_out: int) -> str:
+def _listed(admission: Admission) -> str:
     found = [f"{v.check} of {v.column} in {v.count}" for v in admission.report.violations]
-    if opted_out:
-        found.append(f"{opted_out} of patients from whom no model may learn")
     return "; ".join(found[:5]) or "no rule was broken"

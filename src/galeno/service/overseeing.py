@@ -17,12 +17,12 @@ from galeno.records import GateReport, RegisteredModel
 from galeno.service.counter import Counter
 from galeno.service.diagnosing import sees_all_sites
 from galeno.service.overview import Overview, read_overview
-from galeno.service.span import Span, last_days, text_of
+from galeno.service.span import Span, last_days
 from galeno.service.worklist import Wanted, Worklist, read_worklist
 from galeno.storage import schema
 from galeno.storage.atomic import read_json
 from galeno.storage.commit import Change
-from galeno.storage.ids import new_id
+from galeno.storage.ids import new_id, written
 from galeno.storage.runs import RunFolder
 from galeno.storage.standing import CHAMPION
 from galeno.study import Study
@@ -287,8 +287,8 @@ def _read_trail(connection: Connection, wanted: TrailWanted) -> list[dict[str, A
         query = query.where(table.c.outcome == wanted.outcome)
     if wanted.span is not None:
         # times have no index, but they rise with the numbers: the ends are found by halving
-        low = _first_after(connection, text_of(wanted.span.start))
-        high = _first_after(connection, text_of(wanted.span.end))
+        low = _first_after(connection, written(wanted.span.start))
+        high = _first_after(connection, written(wanted.span.end))
         query = query.where(table.c.seq >= low, table.c.seq < high)
     return [dict(row) for row in connection.execute(query).mappings()]
 

@@ -72,7 +72,7 @@ def status_of(error: GalenoError) -> tuple[int, str]:
 
 
 def problem_of(error: GalenoError) -> dict[str, Any]:
-    """An error as a problem."""
+    """An error as a problem; what is told as a fault of the service goes to the log."""
     status, title = status_of(error)
     detail = ". ".join(part for part in (error.what, error.remedy) if part)
     problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
@@ -81,6 +81,7 @@ def problem_of(error: GalenoError) -> dict[str, Any]:
     if status == 500:
         # what of the inside went wrong is for the log; paths are nobody's business outside
         problem["detail"] = f"{type(error).__name__}; the log of the service says more"
+        _log.error("%s: %s", type(error).__name__, error)
     return problem
 
 
@@ -104,10 +105,7 @@ def respond(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None
 async def _of_galeno(_: Request, error: Exception) -> Response:
     if not isinstance(error, GalenoError):
         raise error
-    problem = problem_of(error)
-    if problem["status"] == 500:
-        _log.error("%s: %s", type(error).__name__, error)
-    return respond(problem, headers_of(error))
+    return respond(problem_of(error), headers_of(error))
 
 
 async def _of_validation(_: Request, error: Exception) -> Response:

@@ -82,6 +82,4 @@ class Receiving(Counter):
         await self.record(
             self.entry(caller, Action.CONSENTS_READ, patient=row.patient, study=study, subject=consent_id)
         )
-        sealed: bytes = row.sealed
-        opened = self.rooms.cipher.open(row.patient, sealed, "identities", "sealed", row.patient)
-        return opened.decode()
+        return self.patient_id(row.patient, row.sealed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from galeno.errors import InputError
 
@@ -66,11 +66,6 @@ def day_of(moment: str) -> date:
         raise ValueError("not a time")
     text = moment if moment.endswith("Z") else f"{moment[:15]}0:00Z"
     return datetime.fromisoformat(text).astimezone().date()
-
-
-def text_of(moment: datetime) -> str:
-    """A time as the journal writes it, so that the texts compare as the times do."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _midnight(day: date) -> datetime:

@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
 from galeno.errors import InputError, NotFoundError, PackageError
+from galeno.governance import audit
 from galeno.governance.access import Action, Caller
 from galeno.records import RegisteredModel
 from galeno.service.counter import Counter
 from galeno.service.diagnosing import check_patient_id
 from galeno.service.intake import admit_records
 from galeno.storage import schema
-from galeno.storage.ids import now
+from galeno.storage.ids import now, written
 from galeno.study import Study
 
 MOST_RECORDS = 10_000
@@ -104,7 +105,7 @@ class Steering(Counter):
             accepted=accepted,
             training=training,
             actor=caller.name,
-            created=None if time is None else _utc(time),
+            created=None if time is None else written(time),
         )
         row = dict(rows[0][1])
         entry = self.entry(
@@ -180,15 +181,7 @@ class Steering(Counter):
         model = self.rooms.shelf.get(study).model
         if not 0 < len(records) <= MOST_RECORDS:
             raise InputError([("records", f"must be 1 to {MOST_RECORDS} records")])
-        excluded = await self.read(self._consents.training_excluded)
-        pseudonym = self.rooms.cipher.pseudonym
-        done = await asyncio.to_thread(
-            admit_records,
-            self.rooms.home,
-            model.contract,
-            records,
-            lambda patient_id: pseudonym(patient_id) in excluded,
-        )
+        done = await asyncio.to_thread(admit_records, self.rooms.home, model.contract, records)
         entry = self.entry(
             caller,
             Action.RECORDS_CREATE,
@@ -287,11 +280,8 @@ class Steering(Counter):
     async def read_audit(self, caller: Caller, *, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
         """Entries of the audit trail in their order, after one of them. Reading it is an entry as well."""
         await self.permit(caller, Action.AUDIT_READ)
-        table = schema.audit
-        query = select(table).where(table.c.seq > after).order_by(table.c.seq).limit(min(limit, AUDIT_PAGE))
-        found = await self.read(
-            lambda connection: [dict(row) for row in connection.execute(query).mappings().all()]
-        )
+        most = min(limit, AUDIT_PAGE)
+        found = await self.read(lambda connection: audit.read(connection, after=after, limit=most))
         await self.record(self.entry(caller, Action.AUDIT_READ, detail=f"{len(found)} after {after}"))
         return found
 
@@ -367,7 +357,3 @@ def _public(model: RegisteredModel) -> dict[str, Any]:
     told = model.to_dict()
     del told["package"]
     return told
-
-
-def _utc(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, Connection, func, select, true
 
-from galeno.service.span import Span, text_of
+from galeno.service.span import Span
 from galeno.storage import schema
-from galeno.storage.ids import id_at
+from galeno.storage.ids import id_at, written
 
 State = Literal["open", "reviewed", "all"]
 Order = Literal["unsure", "newest"]
@@ -99,8 +99,8 @@ def within(span: Span) -> ColumnElement[bool]:
     return (
         (_DX.id >= id_at("dx", span.start - _SLACK))
         & (_DX.id < id_at("dx", span.end))
-        & (_DX.created >= text_of(span.start))
-        & (_DX.created < text_of(span.end))
+        & (_DX.created >= written(span.start))
+        & (_DX.created < written(span.end))
     )
 
 

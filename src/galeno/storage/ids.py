@@ -16,13 +16,17 @@ def new_id(prefix: str) -> str:
 
 def now() -> str:
     """The present time, ISO 8601, UTC, microseconds; such texts sort as the times do."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return written(datetime.now(UTC))
 
 
 def later(seconds: float) -> str:
     """The time in so many seconds, written as `now` writes it."""
-    moment = datetime.now(UTC) + timedelta(seconds=seconds)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return written(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def written(moment: datetime) -> str:
+    """A time with its zone as `now` writes it."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def id_at(prefix: str, moment: datetime) -> str:

@@ -1,0 +1,69 @@
+"""Training records over the wire."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from clinic import CANARY
+from sqlalchemy import insert
+
+from galeno.errors import InputError
+from galeno.governance.consent import Consents
+from galeno.ingest.contract import Contract
+from galeno.records import PATIENT
+from galeno.service.intake import admit_records, unfit
+from galeno.service.opening import open_stores
+from galeno.settings import ServiceSettings
+from galeno.storage.home import Home
+from galeno.storage.lake import Lake
+from galeno.study import Study
+
+
+def visit(name: str, patient: str, condition: str = "W") -> dict[str, object]:
+    return {
+        "visit": name,
+        "mrn": patient,
+        "age": 50,
+        "sex": "F",
+        "lactate": 1.5,
+        "note": "tos",
+        "condition": condition,
+    }
+
+
+def test_who_wants_no_learning_is_in_neither_lake_nor_quarantine(clinic: Study, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").create()
+    with open_stores(home.root, ServiceSettings()) as stores:
+        patient = stores.cipher.pseudonym(CANARY)
+        said = Consents().record(
+            patient, "clinic", clinic.privacy.policy, language="en", accepted=True, training=False, actor="a"
+        )
+        with stores.journal.begin() as connection:
+            for table, row in said:
+                connection.execute(insert(table).values(dict(row)))
+        contract = Contract(clinic)
+        sent = [
+            visit("V1", "p1"),
+            visit("V2", CANARY),
+            visit("V3", CANARY, "unheard of"),
+            visit("V4", "p2", "?"),
+        ]
+        done = admit_records(stores.home, contract, sent)
+        assert done["opted_out"] == 2
+        assert done["report"]["good"] == 1
+        assert admit_records(stores.home, contract, sent)["version"] == done["version"]
+        with pytest.raises(InputError, match="opted_out"):
+            admit_records(stores.home, contract, [visit("V5", CANARY)])
+    lake = Lake(home.lake).read(f"clinic/{contract.digest[:16]}", done["version"])
+    assert lake[PATIENT].to_list() == ["p1"]
+    kept = [pl.read_parquet(file) for file in home.quarantine.rglob("*.parquet")]
+    assert [frame["mrn"].to_list() for frame in kept] == [["p2"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [(1, True), (1.5, True), ("a", True), (None, True), (True, True), (10**18, False), (float("nan"), False),
+     ([], False), ({}, False), ("x" * 200_001, False)],
+)  # fmt: skip
+def test_plain_values_stand_in_a_record(value: object, fits: bool) -> None:
+    assert (unfit(value) == "") is fits
