@@ -8,5 +8,5 @@ pin() {
   "$python" -m uv pip compile pyproject.toml --universal --generate-hashes --quiet \
     --no-emit-index-url --no-header --no-annotate "$@"
 }
-pin --extra build --extra postgresql --output-file requirements.lock
-pin --extra build --extra dev --extra postgresql --constraint requirements.lock --output-file requirements-dev.lock
+pin --extra build --extra postgresql --extra rare --output-file requirements.lock
+pin --extra build --extra dev --extra postgresql --extra rare --constraint requirements.lock --output-file requirements-dev.lock

@@ -1,18 +1,23 @@
 """A hospital in which `galeno serve` runs, with a user of each role."""
 
+import atexit
 import json
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 from command_line import INSTALLED, installed
+from small_knowledge import write_small_knowledge, write_small_merge
 
 ROLES = ("clinician", "engineer", "auditor", "admin")
 
@@ -56,21 +61,38 @@ def add_user(home: Path, name: str, role: str, *options: str, **environment: str
     return str(done.object["key"])
 
 
+@cache
+def small_knowledge() -> Mapping[str, str]:
+    """Settings by which a service knows a few invented diseases, and is not busy reading thousands."""
+    folder = Path(tempfile.mkdtemp(prefix="galeno-knowledge-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    ontology, annotations = write_small_knowledge(folder)
+    return {
+        "GALENO_HPO_ONTOLOGY": str(ontology),
+        "GALENO_HPO_ANNOTATIONS": str(annotations),
+        "GALENO_DISEASE_MERGE": str(write_small_merge(folder)),
+        "GALENO_CACHE": str(folder / "cache"),
+    }
+
+
 @contextmanager
-def open_hospital(home: Path, *options: str, users: bool = True, **environment: str) -> Iterator[Hospital]:
-    """Start the service, wait until it is ready, and stop it in the end."""
+def open_hospital(
+    home: Path, *options: str, users: bool = True, wait: bool = True, **environment: str
+) -> Iterator[Hospital]:
+    """Start the service, wait until it is ready unless told not to, and stop it in the end."""
     keys = {role: add_user(home, f"{role}.one", role, **environment) for role in ROLES} if users else {}
     port = free_port()
     with (home / "service.log").open("ab") as log:
         process = subprocess.Popen(
             [str(INSTALLED), "serve", "--home", str(home), "--port", str(port), *options],
-            env={**os.environ, "GALENO_THREADS": "1", **environment},
+            env={**os.environ, "GALENO_THREADS": "1", **small_knowledge(), **environment},
             stdout=log,
             stderr=log,
         )
         hospital = Hospital(home, f"http://127.0.0.1:{port}", process, keys)
         try:
-            wait_until_ready(hospital)
+            if wait:
+                wait_until_ready(hospital)
             yield hospital
         finally:
             process = hospital.process  # a test may have started it again
@@ -95,6 +117,24 @@ def wait_until_ready(hospital: Hospital, seconds: float = 60) -> None:
             pass
         time.sleep(0.05)
     raise AssertionError(f"not ready in {seconds} s: {(hospital.home / 'service.log').read_text()}")
+
+
+def wait_for_knowledge(hospital: Hospital, seconds: float = 60) -> None:
+    """Wait until rare diseases can be ranked; a service answers before that."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            with hospital.client("clinician" if hospital.keys else "") as client:
+                answer = client.get("/v1/terms", params={"q": "fever"})
+        except httpx.TransportError:
+            assert hospital.process.poll() is None, (hospital.home / "service.log").read_text()
+        else:
+            if answer.status_code == 200:
+                return
+            assert answer.status_code == 503, answer.text
+            assert int(answer.headers["retry-after"]) >= 1
+        time.sleep(0.05)
+    raise AssertionError((hospital.home / "service.log").read_text())
 
 
 def problem(response: httpx.Response, status: int) -> dict[str, Any]:

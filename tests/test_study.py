@@ -186,3 +186,26 @@ def test_schema_describes_every_key() -> None:
     for model in (schema, *schema["$defs"].values()):
         for key, field in model.get("properties", {}).items():
             assert field.get("description"), key
+
+
+def test_diseases_of_classes(tmp_path: Path) -> None:
+    text = (
+        MINIMAL
+        + "features:\n  phenotype:\n    diseases: {NO: OMIM:154700, yes: [ORPHA:558, 'MONDO:0007947']}\n"
+    )
+    phenotype = load_study(write(tmp_path, text)).features.phenotype
+    assert phenotype.diseases == {"NO": ("OMIM:154700",), "yes": ("ORPHA:558", "MONDO:0007947")}
+    assert phenotype.knowledge == "auto"
+
+
+@pytest.mark.parametrize(
+    ("phenotype", "says"),
+    [
+        ("{diseases: {maybe: OMIM:154700}}", "'maybe', which is not among the classes"),
+        ("{diseases: {NO: Marfan}}", "match pattern"),
+        ("{diseases: {NO: OMIM:154700}, knowledge: none}", "needs knowledge"),
+    ],
+)
+def test_faults_in_diseases(tmp_path: Path, phenotype: str, says: str) -> None:
+    with pytest.raises(StudyError, match=says):
+        load_study(write(tmp_path, f"{MINIMAL}features:\n  phenotype: {phenotype}\n"))

@@ -15,6 +15,7 @@ import typer
 from galeno.errors import GalenoError, GateRefusedError
 from galeno.operations import add_operations
 from galeno.options import Home, Json, choose_home
+from galeno.rare import add_rare
 from galeno.settings import ServiceSettings, Settings
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ app = typer.Typer(
 models = typer.Typer(help="List, show, promote and roll back registered models.", no_args_is_help=True)
 app.add_typer(models, name="models")
 add_operations(app)
+add_rare(app)
 
 Overrides = Annotated[
     list[str] | None,

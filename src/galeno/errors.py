@@ -14,6 +14,7 @@ GalenoError                  exit code 2
 ├── SettingError             an environment setting is wrong
 ├── MissingExtraError        an optional dependency is not installed
 ├── GateRefusedError         exit code 3: the gate refused the challenger
+├── KnowledgeError           the files of phenotypes and diseases are missing or damaged
 ├── KeyRingError             the keys that protect patient data are missing, exposed or do not fit
 ├── JournalError             the journal does not answer; transient, the caller may try again
 ├── BusyError                more is asked than can be done now; transient
@@ -107,6 +108,10 @@ class MissingExtraError(GalenoError):
             f"{feature} needs an optional dependency",
             remedy=f"Install it with: pip install 'galeno[{extra}]'",
         )
+
+
+class KnowledgeError(GalenoError):
+    """The ontology, its annotations or what was learned from cases cannot be read."""
 
 
 class KeyRingError(GalenoError):

@@ -98,3 +98,39 @@ class Settings:
             )
         home = Path(env.get("GALENO_HOME") or Path.home() / ".galeno")
         return cls(home=home.expanduser(), threads=int(threads), registry=env.get("GALENO_REGISTRY", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeSettings:
+    """Where the knowledge of rare diseases is.
+
+    Attributes:
+        ontology: GALENO_HPO_ONTOLOGY, hp.obo; None takes the one of the extra `rare`.
+        annotations: GALENO_HPO_ANNOTATIONS, phenotype.hpoa of the same release; None likewise.
+        translation: GALENO_HPO_TRANSLATION, Babelon table of term names in other languages; None has none.
+        merge: GALENO_DISEASE_MERGE, table of OMIM, Orphanet and DECIPHER entries that are one disease.
+        cache: GALENO_CACHE, folder for what can be made again; `galeno` in the user's cache folder.
+    """
+
+    ontology: Path | None
+    annotations: Path | None
+    translation: Path | None
+    merge: Path | None
+    cache: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "KnowledgeSettings":
+        """Read the settings; an empty variable counts as unset."""
+        env = os.environ if environment is None else environment
+
+        def read(name: str) -> Path | None:
+            return Path(env[name]).expanduser() if env.get(name) else None
+
+        cache = env.get("GALENO_CACHE") or str(Path(env.get("XDG_CACHE_HOME") or "~/.cache") / "galeno")
+        return cls(
+            ontology=read("GALENO_HPO_ONTOLOGY"),
+            annotations=read("GALENO_HPO_ANNOTATIONS"),
+            translation=read("GALENO_HPO_TRANSLATION"),
+            merge=read("GALENO_DISEASE_MERGE"),
+            cache=Path(cache).expanduser(),
+        )

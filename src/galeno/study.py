@@ -6,9 +6,9 @@ with line numbers in its errors, is in `study_file`.
 """
 
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from galeno.hospital import Answering, Fhir, Notifications, Privacy
 from galeno.section import Section, Text
@@ -16,7 +16,7 @@ from galeno.section import Section, Text
 Behaviour = Literal["refuse", "quarantine", "blank", "keep"]
 RangeBehaviour = Literal["refuse", "quarantine", "blank", "keep", "convert"]
 RowBehaviour = Literal["refuse", "quarantine", "keep"]
-ColumnType = Literal["number", "category", "flag", "text", "date"]
+ColumnType = Literal["number", "category", "flag", "text", "date", "terms"]
 Family = Literal["logistic", "tree", "forest", "extra_trees", "xgboost", "lightgbm", "svm", "mlp"]
 Balance = Literal["none", "weights", "smote", "adasyn", "undersample"]
 
@@ -30,6 +30,10 @@ FAMILIES: tuple[Family, ...] = (
     "svm",
     "mlp",
 )
+DISEASE_ID = r"^(OMIM|ORPHA|DECIPHER|MONDO):[0-9]+$"
+"""A disease as OMIM, Orphanet, DECIPHER or Mondo number it."""
+DiseaseId = Annotated[str, Field(pattern=DISEASE_ID)]
+
 BALANCES: tuple[Balance, ...] = ("none", "weights", "smote", "adasyn", "undersample")
 
 
@@ -53,7 +57,9 @@ class ColumnRules(Section):
 
     type: Behaviour | None = Field(None, description="The value is not of the column's type.")
     range: RangeBehaviour | None = Field(None, description="The number lies outside min and max.")
-    category: Behaviour | None = Field(None, description="The value is not one of the options.")
+    category: Behaviour | None = Field(
+        None, description="The value is not one of the options, or a term is no sign that the HPO knows."
+    )
     required: Behaviour | None = Field(None, description="The value is missing where `required` is true.")
 
 
@@ -61,7 +67,9 @@ class Column(Section):
     """One input column of a record."""
 
     type: ColumnType = Field(
-        description="number, category, flag (yes or no), text (free text) or date.",
+        description="number, category, flag (yes or no), text (free text), date, or terms (HPO ids or names "
+        "in one cell, such as `HP:0001250; HP:0001263; -HP:0000252`, or a list; `-` or `!` before a term: "
+        "looked for and absent).",
     )
     label: Label = Field(default_factory=Label, description="What a form shows.")
     group: str = Field("", description="Section of the form.")
@@ -98,7 +106,11 @@ class Rules(Section):
     range: RangeBehaviour = Field(
         "blank", description="A number is outside min and max. Columns with a convert list convert first."
     )
-    category: Behaviour = Field("blank", description="A value is not one of the column's options.")
+    category: Behaviour = Field(
+        "blank",
+        description="A value is not one of the column's options. Of a cell of terms, only those that are no "
+        "sign that the HPO knows are blanked.",
+    )
     required: Behaviour = Field("quarantine", description="A required value is missing.")
     duplicate: RowBehaviour = Field(
         "quarantine",
@@ -211,11 +223,43 @@ class TextFeatures(Section):
     svd: int = Field(64, ge=0, le=512, description="Dense components for tree models; 0 for none.")
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Entries = Annotated[tuple[DiseaseId, ...], BeforeValidator(_listed)]
+
+
+class PhenotypeFeatures(Section):
+    """How columns of HPO terms become numbers."""
+
+    groups: int = Field(
+        256,
+        ge=0,
+        le=4096,
+        description="At most this many groups a column: a term with all that are a kind of it, which enough "
+        "training patients have; 0 for none.",
+    )
+    diseases: dict[str, Entries] = Field(
+        default_factory=dict,
+        description="Class name to the disease it is, or a list of them (`OMIM:154700`, `ORPHA:558`, "
+        "`DECIPHER:1`, `MONDO:0007947`): such a class gets log-likelihood ratios from the HPO's annotations. "
+        "Empty: taken from `fhir.classes`, or from class names and values that are such ids.",
+    )
+    knowledge: Literal["auto", "required", "optional", "none"] = Field(
+        "auto",
+        description="Whether learning uses the HPO files of the extra `rare`. optional: where they are "
+        "there, else terms are taken as they are. auto: required where `diseases` names any, else optional. "
+        "A model that was learned with them answers without them.",
+    )
+
+
 class Features(Section):
     """How a record becomes one row of the feature matrix."""
 
     table: TableFeatures = Field(default_factory=TableFeatures, description="Plain columns.")
     text: TextFeatures = Field(default_factory=TextFeatures, description="Free text.")
+    phenotype: PhenotypeFeatures = Field(default_factory=PhenotypeFeatures, description="HPO terms.")
     reduce: Literal["none", "pca", "lda"] = Field("none", description="Projection appended to the matrix.")
     components: int = Field(16, ge=1, le=512, description="Columns of that projection, at most.")
     select: int | None = Field(
@@ -442,6 +486,18 @@ class Study(Section):
         for name in self.fhir.classes:
             if name not in self.class_names:
                 raise ValueError(f"fhir.classes names {name!r}, which is not among the classes")
+        return self
+
+    @model_validator(mode="after")
+    def _check_diseases(self) -> Self:
+        phenotype = self.features.phenotype
+        for name in phenotype.diseases:
+            if name not in self.class_names:
+                raise ValueError(
+                    f"features.phenotype.diseases names {name!r}, which is not among the classes"
+                )
+        if phenotype.diseases and phenotype.knowledge == "none":
+            raise ValueError("features.phenotype.diseases needs knowledge, and features.phenotype has none")
         return self
 
     @property

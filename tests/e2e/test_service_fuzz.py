@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import schemathesis
-from hospital import Hospital, open_hospital
+from hospital import Hospital, open_hospital, wait_for_knowledge
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 from second_version import add_second_version, copy_home
@@ -69,12 +69,15 @@ def configuration(hospital: Hospital, caller: str) -> SchemathesisConfig:
             for age in (30, 50, 70)
         ]
         consent = client.post("/v1/consents", json={"patient_id": "f1", "study": "clinic"}).json()
+        wait_for_knowledge(hospital)
+        ranked = client.post("/v1/rank", json={"patient_id": "f1", "terms": ["Seizure"]}).json()
     diagnoses = [answer.json()["id"] for answer in made]
     known = {
         "study": ["clinic"],
         "diagnosis": diagnoses,
         "consent": [consent["id"]],
         "version": ["1", "2"],
+        "ranking": [ranked["id"]],
         "id": [name.replace("_", "-") for name in diagnoses],
         "service": ["clinic-patient-view"],
     }

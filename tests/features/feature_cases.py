@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
+from galeno.knowledge.signs import Signs
 from galeno.study import Study
 
 TYPES: dict[str, str] = {
@@ -18,6 +19,7 @@ TYPES: dict[str, str] = {
     "ward": "category",
     "seen": "date",
     "note": "text",
+    "signs": "terms",
 }
 DTYPES: dict[str, Any] = {
     "number": pl.Float64,
@@ -25,12 +27,14 @@ DTYPES: dict[str, Any] = {
     "category": pl.String,
     "date": pl.Datetime("us"),
     "text": pl.String,
+    "terms": pl.String,
 }
 CLASSES = ("sano", "leve", "grave")
 
 
 def make_study(types: dict[str, str] = TYPES, **features: Any) -> Study:
-    """A study of three classes with these columns."""
+    """A study of three classes with these columns; terms are taken as they are unless it says otherwise."""
+    features = {"phenotype": {"knowledge": "none"}, **features}
     return Study.model_validate(
         {
             "name": "cases",
@@ -50,7 +54,7 @@ def make_frame(rows: list[dict[str, Any]], types: dict[str, str] = TYPES) -> pl.
 
 def random_rows(count: int, seed: int, missing: float = 0.15) -> tuple[list[dict[str, Any]], np.ndarray]:
     """Rows with signal, and their class indices."""
-    rng = np.random.default_rng(seed)
+    rng, chance = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     labels = rng.integers(0, 3, count)
     words = [
         "dolor",
@@ -79,8 +83,24 @@ def random_rows(count: int, seed: int, missing: float = 0.15) -> tuple[list[dict
             ),
             "note": " ".join(rng.choice(words, 12)),
         }
-        rows.append({key: None if rng.random() < missing else value for key, value in row.items()})
+        row = {key: None if rng.random() < missing else value for key, value in row.items()}
+        rows.append({**row, "signs": None if chance.random() < missing else random_signs(int(label), chance)})
     return rows, labels.astype(np.int64)
+
+
+SIGNS = (
+    ("HP:0001250", "HP:0007359", "HP:0001263", "HP:0001252"),
+    ("HP:0001251", "HP:0000518", "HP:0000407", "HP:0001270"),
+    ("HP:0001166", "HP:0002650", "HP:0001639", "HP:0000518"),
+)
+"""Signs of each class, of the small knowledge base."""
+
+
+def random_signs(label: int, rng: np.random.Generator) -> str:
+    """A cell of terms as the contract hands it on, most of them of the class."""
+    observed = {str(rng.choice(SIGNS[label])) for _ in range(3)} | {str(rng.choice(SIGNS[rng.integers(3)]))}
+    excluded = {str(rng.choice(SIGNS[rng.integers(3)]))} if rng.random() < 0.4 else set()
+    return Signs.of(observed, excluded).write()
 
 
 _NUMBERS = st.one_of(st.none(), st.floats(allow_nan=True, allow_infinity=True), st.floats(-5, 100))
@@ -103,6 +123,14 @@ RECORDS = st.fixed_dictionaries(
         "ward": st.one_of(st.none(), st.sampled_from([f"w{i}" for i in range(40)]), st.text(max_size=5)),
         "seen": st.none() | st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)),
         "note": _TEXTS,
+        "signs": st.one_of(
+            st.none(),
+            st.just("HP:9999999;-HP:0001250"),
+            st.lists(
+                st.sampled_from([f"{sign}{term}" for own in SIGNS for term in own for sign in ("", "-")])
+            ).map(";".join),
+            st.text(max_size=12),
+        ),
     }
 )
 """Records as a hospital might send them after the contract: nulls, infinities, unseen levels, any text."""

@@ -1,5 +1,6 @@
 """Contract tests, run over every encoder alone, over all together, and with other settings."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,21 @@ import pytest
 from feature_cases import RECORDS, TYPES, make_frame, make_study, random_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from named_knowledge import named_knowledge
 
 from galeno.features.assemble import JSON_FILE, MODALITIES, Assembler
 from galeno.features.encoder import Sample
+from galeno.ingest.columns import DTYPES
 from galeno.records import PATIENT
 
+DISEASES = {"sano": ["OMIM:100001", "OMIM:100002"], "grave": "OMIM:100004"}
 CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "table": ({k: v for k, v in TYPES.items() if v != "text"}, {}),
     "text": ({"note": "text"}, {}),
+    "terms": ({"signs": "terms"}, {}),
+    "terms with knowledge": ({"signs": "terms"}, {"phenotype": {"knowledge": "required"}}),
+    "terms of diseases": ({"signs": "terms"}, {"phenotype": {"diseases": DISEASES}}),
+    "few groups": ({"signs": "terms", "age": "number"}, {"phenotype": {"groups": 3, "diseases": DISEASES}}),
     "all": (TYPES, {}),
     "robust": (TYPES, {"table": {"scale": "robust", "one_hot_up_to": 2, "quantile_copies": True}}),
     "plain": (
@@ -30,8 +38,14 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with named_knowledge(tmp_path_factory.mktemp("knowledge")):
+        yield
+
+
 @pytest.fixture(scope="module", params=CASES)
-def case(request: pytest.FixtureRequest) -> tuple[Any, ...]:
+def case(request: pytest.FixtureRequest, knowledge: None) -> tuple[Any, ...]:
     """study, frame, labels, assembler, matrix"""
     types, features = CASES[request.param]
     study = make_study(types, **features)
@@ -43,7 +57,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Any, ...]:
 
 def test_every_column_type_has_one_encoder() -> None:
     taken = [kind for modality in MODALITIES.values() for kind in modality.types]
-    assert sorted(taken) == sorted(set(taken)) == ["category", "date", "flag", "number", "text"]
+    assert sorted(taken) == sorted(set(taken)) == sorted(DTYPES)
 
 
 def test_matrix_is_float32_contiguous_and_finite(case: tuple[Any, ...]) -> None:

@@ -53,7 +53,7 @@ class Ward:
             return len(connection.execute(table.select().where(table.c.patient == patient)).all())
 
     def visit(self, patient_id: str, study: str = "clinic", note: str = NOTE) -> str:
-        """Keep a diagnosis with shadow, feedback, outcome and consent; the diagnosis' id."""
+        """Keep a diagnosis with shadow, feedback, outcome and consent, and a ranking; the diagnosis' id."""
         patient = self.cipher.pseudonym(patient_id)
         diagnosis, moment = new_id("dx"), now()
         rows = (
@@ -62,6 +62,7 @@ class Ward:
             (schema.feedback, _feedback(diagnosis, patient, moment)),
             (schema.outcomes, _outcome(diagnosis, patient, study, moment)),
             (schema.consents, consent(patient, study)),
+            *_ranking(patient, moment, note),
         )
         entry = AuditEntry(
             action="diagnoses.create",
@@ -178,3 +179,36 @@ def _outcome(diagnosis: str, patient: str, study: str, moment: str) -> Mapping[s
         "actor": "eva",
         "source": "api",
     }
+
+
+def _ranking(patient: str, moment: str, note: str) -> tuple[tuple[Any, Mapping[str, Any]], ...]:
+    """A ranking of rare diseases, and its feedback."""
+    record = {"observed": ["HP:0001250"], "excluded": [], "age": 4.0, "sex": None, "onset": None}
+    answer = {"diseases": [{"id": "OMIM:100001", "name": "Invented", "probability": 0.4}], "absent": 0.3}
+    ranking = {
+        "id": new_id("rk"),
+        "created": moment,
+        "patient": patient,
+        "site": "north",
+        "actor": "eva",
+        "face": "api",
+        "disease": "OMIM:100001",
+        "probability": 0.4,
+        "absent": 0.3,
+        "version": "hpo:2025-01-16-00000000",
+        "record": Sealed(json.dumps({**record, "mentions": [], "text": note}).encode()),
+        "answer": Sealed(json.dumps(answer).encode()),
+        "latency_ms": 12.0,
+    }
+    feedback = {
+        "id": new_id("rf"),
+        "ranking": ranking["id"],
+        "patient": patient,
+        "created": moment,
+        "actor": "eva",
+        "role": "clinician",
+        "agrees": True,
+        "disease": None,
+        "comment": Sealed(COMMENT.encode()),
+    }
+    return (schema.rankings, ranking), (schema.ranking_feedback, feedback)

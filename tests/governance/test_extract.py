@@ -48,6 +48,9 @@ def test_it_is_whole_and_plain_json(ward: Ward) -> None:
     assert found["shadows"][0]["answer"]["ranking"][0] == ["well", 0.6]
     assert found["feedback"][0]["comment"] == COMMENT
     assert found["outcomes"][0]["confirmed_on"] == "2026-01-31"
+    assert found["rankings"][0]["record"]["observed"] == ["HP:0001250"]
+    assert found["rankings"][0]["answer"]["diseases"][0]["id"] == "OMIM:100001"
+    assert found["ranking_feedback"][0]["comment"] == COMMENT
     assert found["consents"][0]["policy_version"] == "1"
     (rows,) = found["records"].values()
     assert len(rows) == visits()["mrn"].to_list().count(PATIENT_ID)
@@ -87,7 +90,10 @@ def test_the_bundle_is_fhir(ward: Ward) -> None:
     assert NOTE in text
     assert COMMENT in text
     answers = [entry["resource"] for entry in bundle["entry"] if entry["resource"].get("prediction")]
-    assert [answer["status"] for answer in answers] == ["final", "preliminary"]
+    assert [answer["status"] for answer in answers] == ["final", "preliminary", "preliminary"]
+    assert answers[2]["prediction"] == [
+        {"outcome": {"text": "Invented (OMIM:100001)"}, "probabilityDecimal": 40}
+    ]
     assert answers[0]["prediction"][0]["probabilityDecimal"] == 70
     assert answers[0]["basis"][0]["reference"].removeprefix("QuestionnaireResponse/") in str(ids)
 

@@ -13,9 +13,12 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from galeno.errors import SourceError
 from galeno.ingest.cohort import KINDS, simulate
-from galeno.ingest.cohort_profiles import BASIC_LABS, EXTENDED_LABS, NO_ORPHAN, SHARES
+from galeno.ingest.cohort_profiles import BASIC_LABS, EXTENDED_LABS, NO_ORPHAN, ORPHAN, SHARES, SYMPTOMS
+from galeno.ingest.cohort_signs import BROADER, DISEASE_SIGNS, SYMPTOM_SIGNS
 from galeno.ingest.contract import Admission, Contract
 from galeno.ingest.source import read_source
+from galeno.knowledge.opened import open_knowledge, open_vocabulary
+from galeno.knowledge.signs import Vocabulary
 from galeno.records import PATIENT, TARGET
 from galeno.study import Study
 from galeno.study_file import load_study
@@ -34,6 +37,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def raw(kind: str) -> pl.DataFrame:
     return simulate(kind)
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    found = open_vocabulary()
+    assert found is not None, "the extra `rare` is part of the development environment"
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +78,8 @@ def test_source_reads_it(kind: str) -> None:
 @given(st.sampled_from(KINDS), st.integers(1, 60), st.integers(0, 1000))
 def test_any_size_has_the_same_form(kind: str, n: int, seed: int) -> None:
     frame = simulate(kind, n, seed)
-    assert frame.columns == simulate("severity", 1, 0).columns
+    added = {"signs"} if kind == "orphan" else set()
+    assert set(frame.columns) == set(simulate("severity", 1, 0).columns) | added
     assert set(frame.dtypes) == {pl.String}
     assert frame.height > n
 
@@ -132,6 +143,43 @@ def test_labs_are_missing_more_in_mild_cases() -> None:
     mean = dict(gaps.group_by("condition").agg(pl.col("share").mean()).iter_rows())
     assert mean["no enfermo"] > mean["enfermedad leve"] > mean["enfermedad aguda"]
     assert mean["enfermedad aguda"] > mean["enfermedad terminal"]
+
+
+def test_signs_are_hpo_terms_that_the_categories_differ_in(admission: Admission, study: Study) -> None:
+    if study.name != "orphan":
+        assert "signs" not in admission.good.columns
+        return
+    assert (
+        0 < count(admission, "type", "signs", "blank") + count(admission, "category", "signs", "blank") < 60
+    )
+    told = admission.good.filter(pl.col("signs").is_not_null())
+    assert 0.4 < told.height / admission.good.height < 0.7
+    raynaud = told.filter(pl.col("signs").str.contains("HP:0030880"))[TARGET]
+    assert (raynaud == "autoinmune rara").mean() > 0.5
+    empty = admission.good.group_by(TARGET).agg(pl.col("signs").is_null().mean())
+    assert empty["signs"].max() < 2 * empty["signs"].min()  # that signs were coded is no answer
+
+
+def test_every_profile_is_modelled_on_a_known_disease(vocabulary: Vocabulary) -> None:
+    assert {name: len(kinds) for name, kinds in DISEASE_SIGNS.items()} == {
+        n: len(k) for n, k in ORPHAN.items()
+    }
+    used = {sign for kinds in DISEASE_SIGNS.values() for _, signs in kinds for sign in signs}
+    for sign in {*used, *SYMPTOM_SIGNS.values(), *BROADER.values()}:
+        assert vocabulary.find(sign) == sign
+    ontology = vocabulary.ontology
+    for narrow, broad in BROADER.items():
+        assert ontology.index[broad] in ontology.ancestors.row(ontology.index[narrow])
+    assert set(SYMPTOM_SIGNS) == set(SYMPTOMS)
+    named = {entry for kinds in DISEASE_SIGNS.values() for entry, _ in kinds}
+    assert named <= set(open_knowledge().annotations.disease_ids)
+
+
+def test_study_names_the_diseases_of_the_profiles(repository: Path) -> None:
+    study = load_study(repository / "studies" / "orphan" / "study.yaml")
+    assert study.features.phenotype.diseases == {
+        name: tuple(entry for entry, _ in kinds) for name, kinds in DISEASE_SIGNS.items()
+    }
 
 
 def test_note_does_not_hold_the_answer(raw: pl.DataFrame) -> None:

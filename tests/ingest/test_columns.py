@@ -1,5 +1,6 @@
 """A whole column is read as its values one by one."""
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from named_knowledge import named_knowledge, no_knowledge
 
 from galeno.ingest.columns import DTYPES, FAULTS, ColumnReader, read_codes
 from galeno.ingest.values import codes_of
@@ -48,8 +50,10 @@ TEXTS += [
     "31/12/2024",
 ]
 TEXTS += ["2024-01-02T03:04:05Z", "a sentence of words", "\u00a07", "１", "+5", ".5", "5."]
+CELLS = ["HP:0001250", "HP:0001275 -HP:0001251", "seizures; !Ataxia", "HP:9999999|HP:0001250", "HP:0012825"]
 VALUES: dict[str, st.SearchStrategy[object]] = {
-    "text": st.sampled_from(TEXTS) | st.text(max_size=5),
+    "text": st.sampled_from([*TEXTS, *CELLS]) | st.text(max_size=5),
+    "list": st.lists(st.sampled_from(CELLS), max_size=3),
     "float": st.floats() | st.sampled_from([0.0, 1.0, -9.0, 98.6, 37.0]),
     "int": st.integers(-(2**53), 2**53) | st.sampled_from([0, 1, 2, -9, 999, 37]),
     "bool": st.booleans(),
@@ -76,7 +80,15 @@ COLUMNS: dict[str, Column] = {
     "lenient": Column(type="category", options=("M",), rules={"category": "keep"}),
     "text": Column(type="text"),
     "date": Column(type="date"),
+    "terms": Column(type="terms"),
+    "lenient terms": Column(type="terms", rules={"category": "keep"}),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with named_knowledge(tmp_path_factory.mktemp("knowledge")):
+        yield
 
 
 def reader(column: Column) -> ColumnReader:
@@ -146,3 +158,41 @@ def test_read_codes() -> None:
     assert read_codes(pl.Series([7.0, float("nan"), 1.5]), codes).to_list() == ["7", None, "1.5"]
     assert read_codes(pl.Series([[1]]), codes).to_list() == [None]
     assert read_codes(pl.Series([datetime(2024, 1, 2)]), codes).to_list() == ["2024-01-02T00:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "typed", "fault"),
+    [
+        ("HP:0001250; HP:0001250", "HP:0001250", None),
+        ("HP:0001251 hp_0001250", "HP:0001250;HP:0001251", None),
+        ("HP:0001275, -HP:0001251", "HP:0001250;-HP:0001251", None),
+        ("Seizures|!ataxia", "HP:0001250;-HP:0001251", None),
+        ("seizure, ataxia", "HP:0001250;HP:0001251", None),
+        ("HP:0001250;HP:9999999", "HP:0001250", "category"),
+        ("HP:0001250;HP:0012825", "HP:0001250", "category"),
+        ("HP:0001250;something", "HP:0001250", "type"),
+        ("something", None, "type"),
+        ("HP:0001250;-HP:0001250", None, "category"),
+        ("?", None, "missing_code"),
+        ("", None, None),
+        ([], None, None),
+        (None, None, None),
+        (3.5, None, "type"),
+        ({"id": "HP:0001250"}, None, "type"),
+    ],
+)
+def test_terms(cell: object, typed: str | None, fault: str | None) -> None:
+    assert reader(COLUMNS["terms"]).read(cell) == (typed, fault)
+
+
+def test_terms_that_are_no_sign_stay_where_the_study_says_so() -> None:
+    read = reader(COLUMNS["lenient terms"]).read
+    assert read("HP:0001250;HP:9999999") == ("HP:0001250;HP:9999999", "category")
+    assert read("HP:0001250;something") == ("HP:0001250", "type")
+
+
+def test_without_knowledge_ids_are_taken_as_they_are() -> None:
+    with no_knowledge():
+        read = reader(COLUMNS["terms"]).read
+    assert read("hp:0001275; -HP_9999999") == ("HP:0001275;-HP:9999999", None)
+    assert read("HP:0001250; seizure") == ("HP:0001250", "type")

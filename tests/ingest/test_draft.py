@@ -140,3 +140,12 @@ def test_few_patients_teach_more(patients: int, train: float, folds: int) -> Non
     )
     study = draft_study(frame, name="few", source="few.csv", target="condition")
     assert (study.split.train, study.split.folds) == (train, folds)
+
+
+def test_a_column_of_terms_is_no_identifier() -> None:
+    terms = [f"HP:{1250 + i:07};HP:0001250" for i in range(N)]
+    study = draft_study(
+        TABLE.with_columns(hpo_id=pl.Series(terms)), name="s", source="x.csv", target="illness"
+    )
+    assert study.columns["hpo_id"].type == "terms"
+    assert study.records.record == "visit_id"

@@ -26,6 +26,9 @@ SENTENCES = [" ".join(RNG.choice(list("abcdefghijklmnopqrstuvwxyzáéíóúñ123
         ("diag", ["250", "V45", "E909", "401"] * 5, "category"),
         ("x", ["2024-01-02", "31/12/2023", ""], "date"),
         ("x", SENTENCES, "text"),
+        ("x", ["HP:0001250;HP:0001251", "HP:0001250", "", "-HP:0002650 HP:0001251"], "terms"),
+        ("x", ["Seizure (HP:0001250)", "HP:0001250; HP:0001251", "Ataxia (HP:0001251)"], "terms"),
+        ("x", [["HP:0001250", "HP:0001251"], [], ["HP:0002650"], None], "terms"),
     ],
 )
 def test_types(name: str, values: list[object], kind: ColumnType) -> None:

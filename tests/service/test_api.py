@@ -33,6 +33,11 @@ ACTIONS = {
     ("POST", "/v1/models/{study}/rollback"): Action.MODELS_PROMOTE,
     ("POST", "/v1/models/{study}/stop"): Action.MODELS_STOP,
     ("POST", "/v1/models/{study}/start"): Action.MODELS_STOP,
+    ("POST", "/v1/rank"): Action.DISEASE_RANK,
+    ("GET", "/v1/rankings"): Action.DIAGNOSES_LIST,
+    ("GET", "/v1/rankings/{ranking}"): Action.DIAGNOSES_READ,
+    ("POST", "/v1/rankings/{ranking}/feedback"): Action.FEEDBACK_CREATE,
+    ("GET", "/v1/terms"): Action.FORMS_READ,
     ("GET", "/v1/audit"): Action.AUDIT_READ,
     ("GET", "/metrics"): Action.METRICS_READ,
 }
@@ -60,7 +65,9 @@ def test_every_route_asks_for_an_action(hospital: Hospital) -> None:
 @pytest.mark.parametrize(("method", "path"), sorted(ACTIONS))
 def test_routes_let_in_whom_the_table_says(hospital: Hospital, method: str, path: str) -> None:
     action = ACTIONS[method, path]
-    address = path.format(study="nothing", diagnosis="dx_none", consent="cs_none", version="1")
+    address = path.format(
+        study="nothing", diagnosis="dx_none", consent="cs_none", version="1", ranking="rk_none"
+    )
     with hospital.client("") as nobody:
         answer = nobody.request(method, address, content=b"{}")
         problem(answer, 401)

@@ -11,7 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from galeno.errors import LearningError, PackageError
+from galeno.features.diseases import name_diseases
 from galeno.features.encoder import Block, CrossFitted, Encoder, FeatureColumn, Sample
+from galeno.features.phenotype import PhenotypeEncoder
 from galeno.features.projection import Projection
 from galeno.features.selection import select_columns
 from galeno.features.state import pack_arrays, read_arrays
@@ -40,8 +42,9 @@ class Modality(NamedTuple):
 MODALITIES: dict[str, Modality] = {
     "table": Modality(frozenset({"number", "flag", "category", "date"}), TableEncoder, each=False),
     "text": Modality(frozenset({"text"}), TextEncoder, each=True),
+    "phenotype": Modality(frozenset({"terms"}), PhenotypeEncoder, each=True),
 }
-"""Image, sound and phenotype encoders are added here."""
+"""Image and sound encoders are added here."""
 
 _HIDDEN: Mapping[str, frozenset[Block]] = {
     "all": frozenset(),
@@ -104,7 +107,7 @@ class Assembler:
             LearningError: no column varies in these rows.
         """
         sample = Sample.of(frame, labels, len(study.classes))
-        features = _bound_terms(study, frame.height)
+        features = _bound_terms(study, name_diseases(study), frame.height)
         encoders: list[tuple[str, Encoder]] = []
         crossed: CrossFitted = {}
         at = 0
@@ -258,19 +261,19 @@ class Assembler:
         return columns if self._projection is None else [*columns, *self._projection.columns]
 
 
-def _bound_terms(study: Study, rows: int) -> Features:
-    """The study's features, with fewer n-grams where the dense matrix would pass `NGRAM_BYTES`.
+def _bound_terms(study: Study, features: Features, rows: int) -> Features:
+    """The features, with fewer n-grams where the dense matrix would pass `NGRAM_BYTES`.
 
     What fits is shared out evenly over text columns and kinds of n-grams; never fewer than 100 each.
     """
-    text = study.features.text
+    text = features.text
     columns = sum(column.type == "text" for column in study.features_columns.values())
     kinds = columns * ((text.words > 0) + (text.characters > 0))
     if not kinds:
-        return study.features
+        return features
     most = max(100, NGRAM_BYTES // (4 * max(rows, 1) * kinds))
     bounded = text.model_copy(update={"max_terms": min(text.max_terms, most)})
-    return study.features.model_copy(update={"text": bounded})
+    return features.model_copy(update={"text": bounded})
 
 
 def _share_out(columns: Mapping[str, Column]) -> list[tuple[str, dict[str, Column]]]:

@@ -43,6 +43,8 @@ _RESOURCES: Mapping[str, str] = {
     "cs": "Consent",
     "fb": "Observation",
     "oc": "Condition",
+    "rk": "RiskAssessment",
+    "rf": "Observation",
 }
 
 

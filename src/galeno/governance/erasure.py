@@ -39,6 +39,8 @@ CLINICAL = (
     schema.shadows,
     schema.feedback,
     schema.outcomes,
+    schema.rankings,
+    schema.ranking_feedback,
     schema.consents,
     schema.identities,
 )

@@ -28,6 +28,8 @@ _SEALED = {
     "diagnoses": ("record", "answer"),
     "shadows": ("answer",),
     "feedback": ("comment",),
+    "rankings": ("record", "answer"),
+    "ranking_feedback": ("comment",),
 }
 _PAGE = 1000
 
@@ -43,9 +45,10 @@ def export(patient_id: str, *, home: Home, journal: Journal, cipher: Cipher) -> 
 
     Returns:
         plain JSON: format, created, patient {id, pseudonym, known_since, erased}, consents, diagnoses (with
-        record and answer), shadows, feedback (with comment), outcomes, records (rows of the lake by table),
-        quarantine (rows by file), models (that learned from the patient), audit (entries about him). A
-        sealed value whose key was destroyed is null.
+        record and answer), shadows, feedback (with comment), outcomes, rankings (with record and answer),
+        ranking_feedback (with comment), records (rows of the lake by table), quarantine (rows by file),
+        models (that learned from the patient), audit (entries about him). A sealed value whose key was
+        destroyed is null.
 
     Raises:
         NotFoundError: nothing is held of such a patient.
@@ -66,6 +69,8 @@ def export(patient_id: str, *, home: Home, journal: Journal, cipher: Cipher) -> 
                 schema.shadows,
                 schema.feedback,
                 schema.outcomes,
+                schema.rankings,
+                schema.ranking_feedback,
             )
         }
         known_since = _scalar(connection, schema.identities, "created", patient)

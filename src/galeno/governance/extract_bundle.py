@@ -34,8 +34,8 @@ def to_bundle(extract: Mapping[str, Any]) -> Json:
 
     Returns:
         JSON of the Bundle: Patient; Consent for each consent; RiskAssessment (and QuestionnaireResponse) for
-        each diagnosis; Observation for each feedback; Condition for each outcome; QuestionnaireResponse for
-        each training or quarantined record; AuditEvent for each entry of the trail.
+        each diagnosis and ranking of rare diseases; Observation for each feedback; Condition for each
+        outcome; QuestionnaireResponse for each training or quarantined record; AuditEvent for each entry of the trail.
     """
     subject = {"reference": f"Patient/{_id(extract['patient']['pseudonym'])}"}
     resources = [
@@ -44,6 +44,7 @@ def to_bundle(extract: Mapping[str, Any]) -> Json:
         *_diagnoses(extract, subject),
         *(_feedback(row, subject) for row in extract["feedback"]),
         *(_outcome(row, subject) for row in extract["outcomes"]),
+        *_rankings(extract, subject),
         *_records(extract, subject),
         *(_audit_event(row, subject) for row in extract["audit"]),
     ]
@@ -96,6 +97,30 @@ def _diagnoses(extract: Mapping[str, Any], subject: Json) -> Iterator[Json]:
     for row in extract["shadows"]:
         note = "Computed beside the answer and not shown to anybody."
         yield {**_assessment(row, subject, None, "preliminary"), "note": [{"text": note}]}
+
+
+def _rankings(extract: Mapping[str, Any], subject: Json) -> Iterator[Json]:
+    """Rankings of rare diseases, and what was said of them."""
+    for row in extract["rankings"]:
+        basis = None
+        if row["record"] is not None:
+            plain = {key: _joined(value) for key, value in row["record"].items() if key != "mentions"}
+            asked = _questions(f"{row['id']}-record", "rare diseases", plain, subject, row["created"])
+            basis = f"QuestionnaireResponse/{asked['id']}"
+            yield asked
+        ranked = [[row["disease"], row["probability"]]]
+        if row["answer"] is not None:
+            ranked = [[f"{d['name']} ({d['id']})", d["probability"]] for d in row["answer"]["diseases"]]
+        about = {**row, "study": "rare diseases", "answer": {"ranking": ranked}}
+        yield _assessment(about, subject, basis, "preliminary")
+    for row in extract["ranking_feedback"]:
+        said = {"condition": row["disease"], "reason": None, "rating": None, "diagnosis": row["ranking"]}
+        yield _feedback({**row, **said}, subject)
+
+
+def _joined(value: Any) -> Any:
+    """A list of ids as one text; nothing where there is none."""
+    return ", ".join(value) or None if isinstance(value, list) else value or None
 
 
 def _assessment(row: Mapping[str, Any], subject: Json, basis: str | None, status: str) -> Json:

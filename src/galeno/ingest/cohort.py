@@ -35,6 +35,7 @@ from galeno.ingest.cohort_profiles import (
     Measure,
     Profile,
 )
+from galeno.ingest.cohort_signs import code_signs
 
 KINDS = tuple(SHARES)
 TARGET = "condition"
@@ -66,7 +67,8 @@ def simulate(kind: str, n: int = 3000, seed: int = 7) -> pl.DataFrame:
         seed: the same kind, n and seed give the same frame.
 
     Returns:
-        One row an encounter, 66 columns, all String as read from a CSV file; null where a cell is empty.
+        One row an encounter, 66 columns and, of `orphan`, HPO terms in `signs`, all String as read from a CSV
+        file; null where a cell is empty.
 
     Raises:
         SourceError: no such kind, or no patients asked for.
@@ -85,7 +87,13 @@ def simulate(kind: str, n: int = 3000, seed: int = 7) -> pl.DataFrame:
     latents = _latents(visits, rng)
     form = _form(visits, latents, rng)
     notes = write_notes(form, latents, form["language"].tolist(), rng)
-    return _spoil(_written(kind, form, notes, rng), form, rng)
+    written = _written(kind, form, notes, rng)
+    if kind == "orphan":
+        # chance of its own: without this column the cohort is the same
+        written["signs"] = code_signs(
+            visits["profile"].tolist(), form, np.random.default_rng([KINDS.index(kind), seed, 1])
+        )
+    return _spoil(written, form, rng)
 
 
 def _people(n: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:

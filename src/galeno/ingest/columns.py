@@ -20,9 +20,11 @@ from galeno.ingest.values import (
     date_parser,
     flag_parser,
     number_of,
+    terms_parser,
     text_of,
     text_parser,
 )
+from galeno.knowledge.opened import open_vocabulary
 from galeno.study import Column, ColumnType, Rules
 
 DTYPES: dict[ColumnType, pl.DataType] = {
@@ -31,6 +33,7 @@ DTYPES: dict[ColumnType, pl.DataType] = {
     "category": pl.String(),
     "text": pl.String(),
     "date": pl.Datetime("us"),
+    "terms": pl.String(),
 }
 """Polars type of each column type."""
 FAULTS = ("", "missing_code", "type", "category", "range", "convert", "decimal_comma")
@@ -87,6 +90,8 @@ class ColumnReader:
             the typed values (see DTYPES) and UInt8 codes into FAULTS, each of shape (n,).
         """
         values = _plain(values)
+        if self.column.type == "terms" and isinstance(values.dtype, pl.List | pl.Array):
+            return self._read_lists(values)
         if isinstance(values.dtype, _NOT_SCALAR):
             typed = pl.Series(values.name, [None] * len(values), DTYPES[self.column.type])
             return typed, values.is_not_null().cast(pl.UInt8) * _CODE["type"]
@@ -101,7 +106,15 @@ class ColumnReader:
             return flag_parser(self._codes)
         if self.column.type == "category":
             return category_parser(self._codes, self.column.options, self.behaviours["category"] == "keep")
+        if self.column.type == "terms":
+            return terms_parser(self._codes, open_vocabulary(), self.behaviours["category"] == "keep")
         return date_parser(self._codes) if self.column.type == "date" else text_parser(self._codes)
+
+    def _read_lists(self, values: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """`read` over a column of lists."""
+        readings = [self.read(value) for value in values.to_list()]
+        typed = pl.Series(values.name, [value for value, _ in readings], DTYPES[self.column.type])
+        return typed, pl.Series([_CODE[fault or ""] for _, fault in readings], dtype=pl.UInt8)
 
     def _read_number(self, value: object) -> Reading:
         fine: Fault = None

@@ -15,6 +15,7 @@ from galeno.errors import ContractError
 from galeno.ingest.columns import DTYPES, FAULTS, ColumnReader, read_codes
 from galeno.ingest.rows import repeated_rows, row_keys, seen_before, two_targets
 from galeno.ingest.values import Value, code_of, codes_of
+from galeno.knowledge.opened import open_vocabulary
 from galeno.records import KEY, PATIENT, ROW, SITE, TARGET, TIME, ValidationReport, Violation
 from galeno.study import Column, Study
 
@@ -352,4 +353,7 @@ def _digest(study: Study) -> str:
         "classes": [{"name": c.name, "values": c.raw} for c in study.classes],
         "columns": columns,
     }
+    if any(column.type == "terms" for column in study.columns.values()):
+        vocabulary = open_vocabulary()  # which ids are signs, and which names they have, differs by release
+        parts["terms"] = "" if vocabulary is None else vocabulary.version
     return sha256(json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 import polars as pl
 
 from galeno.errors import StudyError
-from galeno.ingest.guess import Facts, facts_of, guess_column, guess_missing, without, words_of
+from galeno.ingest.guess import Facts, facts_of, guess_column, guess_missing, is_terms, without, words_of
 from galeno.ingest.roles import find_patient, find_record, find_site, find_time, is_identifier
 from galeno.ingest.values import number_of
 from galeno.study import Class, Column, Judging, Records, Split, Study
@@ -59,7 +59,8 @@ def draft_study(frame: pl.DataFrame, *, name: str, source: str, target: str) -> 
     facts = {column: without(fact, codes) for column, fact in facts.items()}
     classes = _draft_classes(without(facts_of(frame[target]), codes), source)
     patient = find_patient(facts)
-    record = find_record(facts, {patient})
+    terms = {column for column, fact in facts.items() if is_terms(fact)}
+    record = find_record(facts, {patient, *terms})
     time = find_time(facts, {patient, record})
     site = find_site(facts, {patient, record, time})
     roles = {patient, record, time, site}
@@ -128,7 +129,7 @@ def _draft_classes(labels: Facts, source: str) -> tuple[Class, ...]:
 def _draft_columns(facts: Mapping[str, Facts], roles: Iterable[str | None]) -> dict[str, Column]:
     columns = {}
     for name, fact in facts.items():
-        if name in roles or is_identifier(fact):
+        if name in roles or (is_identifier(fact) and not is_terms(fact)):
             continue
         column = guess_column(fact)
         if column is not None:

@@ -46,6 +46,7 @@ _TAKEN = MappingProxyType(
         "flag": ("valueBoolean", "valueCodeableConcept"),
         "category": ("valueCodeableConcept", "valueString", "valueBoolean"),
         "text": ("valueString",),
+        "terms": ("valueString",),
         "date": ("valueDateTime",),
     }
 )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from galeno.ingest.columns import read_codes
 from galeno.ingest.values import FALSE, TRUE, codes_of, comma_number_of, number_of, time_of
+from galeno.knowledge.signs import looks_like_ids
 from galeno.study import Column, Records
 
 MAX_OPTIONS = 50
@@ -70,6 +71,8 @@ def words_of(name: str) -> frozenset[str]:
 
 def facts_of(values: pl.Series) -> Facts:
     """Look at a column of shape (n,)."""
+    if values.dtype in (pl.List(pl.String), pl.Array):
+        values = values.cast(pl.List(pl.String)).list.drop_nulls().list.join("; ")
     texts = read_codes(values, MISSING).drop_nulls().alias("text")
     table = texts.value_counts().sort("count", "text", descending=[True, False])
     return Facts(
@@ -108,8 +111,8 @@ def guess_column(facts: Facts) -> Column | None:
     """
     if not facts.distinct or (facts.distinct == 1 and facts.given == facts.rows):
         return None
-    if facts.dtype == pl.Boolean or _is_flag(facts):
-        return Column(type="flag")
+    if is_terms(facts) or facts.dtype == pl.Boolean or _is_flag(facts):
+        return Column(type="terms" if is_terms(facts) else "flag")
     numbers = _numbers(facts)
     if numbers is not None:
         low, high = guess_range(facts.words, numbers)
@@ -120,6 +123,12 @@ def guess_column(facts: Facts) -> Column | None:
         return Column(type="text")
     options = facts.texts if facts.distinct <= MAX_OPTIONS else ()
     return Column(type="category", options=_in_order(options))
+
+
+def is_terms(facts: Facts) -> bool:
+    """Whether nearly all values are ids of HPO terms; a few may be names or slips of the finger."""
+    ids = np.array([looks_like_ids(text) for text in facts.texts], dtype=bool)
+    return facts.distinct > 0 and _share(facts, ids) >= _MANY
 
 
 def is_date(facts: Facts) -> bool:

@@ -5,11 +5,13 @@ The functions here are the definition; `columns.py` applies them to whole column
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import numpy as np
+
+from galeno.knowledge.signs import ABSENT, Signs, Token, Vocabulary, tokens_of
 
 Value = float | bool | str | datetime | None
 """A typed value; None is missing."""
@@ -166,6 +168,53 @@ def text_parser(codes: frozenset[str]) -> Parse:
         return text, None
 
     return parse
+
+
+def terms_parser(codes: frozenset[str], vocabulary: Vocabulary | None, keep: bool) -> Parse:
+    """Parser of cells of HPO terms; what they are kept as, see `knowledge.signs`.
+
+    Terms that break a rule are left out of the cell, and the others stay.
+
+    Args:
+        codes: missing codes.
+        vocabulary: knows which ids and names are signs; None takes every id as it is, and no name.
+        keep: whether ids stay that are no sign (they are a fault all the same).
+    """
+
+    def parse(value: object) -> Reading:
+        if value is None or (isinstance(value, str) and value.strip(BLANKS) in codes):
+            return None, "missing_code" if value is not None and str(value).strip(BLANKS) else None
+        tokens = tokens_of(value)
+        if tokens is None:
+            return None, "type"
+        found: tuple[list[str], list[str]] = ([], [])
+        fault: Fault = None
+        for token in _named(tokens, vocabulary):
+            term = token.text if token.is_id and vocabulary is None else None
+            if vocabulary is not None:
+                term = vocabulary.find(token.text)
+            if term is None:
+                fault = "category" if token.is_id and fault != "type" else "type"
+                term = token.text if token.is_id and keep else None
+            if term is not None:
+                found[token.absent].append(term)
+        signs = Signs.of(*found)
+        if fault is None and set(found[0]) & set(found[1]):
+            fault = "category"
+        return signs.write() or None, fault
+
+    return parse
+
+
+def _named(tokens: Iterable[Token], vocabulary: Vocabulary | None) -> Iterator[Token]:
+    """The terms; words that are no name are taken apart at their commas."""
+    for token in tokens:
+        if token.is_id or vocabulary is None or "," not in token.text or vocabulary.find(token.text):
+            yield token
+            continue
+        for part in filter(None, (part.strip() for part in token.text.split(","))):
+            absent = part[0] in ABSENT
+            yield Token(part.lstrip(ABSENT).strip(), absent or token.absent)
 
 
 def date_parser(codes: frozenset[str]) -> Parse:

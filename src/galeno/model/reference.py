@@ -35,7 +35,7 @@ class Reference:
         columns: column -> {type, count, missing} and, by type:
             number: low, high (range rounded outward), edges, counts (histogram, about equal counts);
             category: levels {level: share}, other (share of levels that few patients have);
-            flag: true (share); text: words (mean number); date: nothing more.
+            flag: true (share); text: words (mean number); terms: terms (mean number); date: nothing more.
         classes: share of each class among the training records.
         top: counts of the first condition's probability in TOP_BINS equal bins of 0..1, held-out rows.
     """
@@ -107,6 +107,8 @@ def _summarise(values: pl.Series, column: Column, patients: pl.Series) -> dict[s
         return summary | _describe_levels(values, patients)
     if column.type == "flag" and present.len():
         return summary | {"true": _number(present.mean())}
+    if column.type == "terms" and present.len():
+        return summary | {"terms": _number(present.str.count_matches("HP:", literal=True).mean())}
     if column.type == "text" and present.len():
         return summary | {"words": _number(present.str.count_matches(r"\S+").mean())}
     return summary

@@ -19,7 +19,7 @@ from galeno.errors import GalenoError, JournalError
 from galeno.governance.access import Action, Caller
 from galeno.governance.audit import move_anchor
 from galeno.governance.users import Users
-from galeno.service import api, cds_hooks, fhir
+from galeno.service import api, cds_hooks, fhir, rank_api
 from galeno.service.capture import keep_captured
 from galeno.service.counter import Rooms
 from galeno.service.desk import Desk
@@ -74,7 +74,7 @@ def create_app(options: AppOptions, settings: ServiceSettings) -> ASGIApp:
     rooms_context = open_rooms(options.home, settings, threads=options.threads)
     rooms = rooms_context.__enter__()
     metrics = Metrics()
-    desk = Desk(rooms, metrics.diagnosed)
+    desk = Desk(rooms, metrics.diagnosed, metrics.ranked)
     reception = Reception(
         desk=desk,
         identity=Identity(Users(rooms.journal), settings, demo=options.demo),
@@ -87,9 +87,11 @@ def create_app(options: AppOptions, settings: ServiceSettings) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await desk.refresh()
+        rooms.library.start()
         courier = Courier(rooms.journal, desk.study)
         tasks = [
             asyncio.create_task(rooms.shelf.watch(REFRESH)),
+            asyncio.create_task(rooms.library.watch()),
             asyncio.create_task(courier.run()),
             asyncio.create_task(keep_captured(rooms, desk.studies, settings)),
             asyncio.create_task(_repeat(desk.refresh, REFRESH)),
@@ -114,6 +116,7 @@ def create_app(options: AppOptions, settings: ServiceSettings) -> ASGIApp:
     )
     install(app)
     app.include_router(api.router(reception))
+    app.include_router(rank_api.router(reception))
     app.include_router(fhir.router(reception))
     app.include_router(cds_hooks.router(reception))
     if options.pages:
@@ -141,13 +144,13 @@ def _add_probes(app: FastAPI, reception: Reception, metrics: Metrics) -> None:
     @app.get(
         "/readyz",
         tags=["probes"],
-        summary="Diagnoses can be made",
+        summary="Diagnoses can be made, or rare diseases ranked where there is no model",
         responses={503: {"description": "Not now; `status` says why."}},
     )
     async def readyz() -> Response:
         status = "ready"
-        if not desk.studies():
-            status = "no model has been promoted yet"
+        if not desk.studies() and not desk.rooms.library.ready():
+            status = "no model has been promoted yet, and rare diseases cannot be ranked"
         try:
             await desk.refresh()
         except JournalError:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from galeno.governance.access import Action, Caller, require
 from galeno.governance.consent import Consents
 from galeno.records import AuditEntry, Explanation
 from galeno.service.answers import Answer
+from galeno.service.library import Library
 from galeno.service.registrar import Registrar
 from galeno.service.shelf import Served, Shelf
 from galeno.service.together import Together
@@ -41,6 +42,7 @@ class Rooms:
     cipher: Cipher
     shelf: Shelf
     registrar: Registrar
+    library: Library
 
 
 class Counter:
@@ -213,6 +215,21 @@ class Counter:
             JournalError: the vault does not answer.
         """
         return self.rooms.cipher.open(patient, sealed, "identities", "sealed", patient).decode()
+
+    def patient_ids(self, connection: Connection, patients: Iterable[str]) -> Mapping[str, str]:
+        """The hospital's own ids of some patients, by pseudonym; those who were erased are left out.
+
+        Raises:
+            JournalError: the vault does not answer.
+        """
+        table = schema.identities
+        query = select(table.c.patient, table.c.sealed).where(table.c.patient.in_(set(patients)))
+        sealed = {row.patient: row.sealed for row in connection.execute(query)}
+        keys = self.rooms.cipher.find(sealed)
+        return {
+            patient: keys[patient].open(sealed[patient], "identities", "sealed", patient).decode()
+            for patient in keys
+        }
 
     async def find(self, caller: Caller, action: Action, diagnosis_id: str) -> Mapping[str, Any]:
         """The row of a diagnosis that the caller may see.

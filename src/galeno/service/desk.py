@@ -7,9 +7,10 @@ back; they decide nothing.
 from galeno.service.diagnosing import Diagnosing
 from galeno.service.following import Following
 from galeno.service.overseeing import Overseeing
+from galeno.service.ranking import Ranking
 from galeno.service.receiving import Receiving
 from galeno.service.steering import Steering
 
 
-class Desk(Receiving, Diagnosing, Following, Steering, Overseeing):
-    """Diagnoses, what follows them, what steers them, and what is seen of them."""
+class Desk(Receiving, Diagnosing, Ranking, Following, Steering, Overseeing):
+    """Diagnoses and rankings, what follows them, what steers them, and what is seen of them."""

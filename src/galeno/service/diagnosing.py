@@ -352,7 +352,7 @@ def type_record(model: Model, record: Mapping[str, object]) -> tuple[dict[str, V
         wrong = [
             (f"record.{column}", _say(model, code, column))
             for code, _, column in (reason.partition(":") for reason in reasons)
-            if values[column] is None
+            if values[column] is None or model.study.columns[column].type == "terms"
         ]
         if wrong:
             raise InputError(wrong[:MOST_FAULTS])
@@ -376,6 +376,8 @@ def _say(model: Model, code: str, column: str) -> str:
         low = "" if rules.min is None else f" from {rules.min:g}"
         high = "" if rules.max is None else f" to {rules.max:g}"
         return f"is outside what is possible ({(low + high).strip()}{unit}); check the unit"
+    if rules.type == "terms":
+        return "holds a term that is no sign of the HPO, or one that is said to be both present and absent"
     if rules.options:
         return f"is none of the options: {', '.join(rules.options[:20])}"
     return f"is not a {rules.type}"

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from galeno.service.answers import Answer
+from galeno.service.asked import StoredRanking
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
@@ -31,6 +32,12 @@ class Metrics:
             ["study", "version", "review"],
             registry=self.registry,
         )
+        self._rankings = Counter(
+            "galeno_rankings",
+            "Rankings of rare diseases made.",
+            ["version"],
+            registry=self.registry,
+        )
         self._problems = Gauge(
             "galeno_model_problems",
             "Models that could not be loaded.",
@@ -47,6 +54,10 @@ class Metrics:
         diagnosis = answer.diagnosis
         review = "yes" if diagnosis.needs_review else "no"
         self._diagnoses.labels(answer.study, diagnosis.version or "", review).inc()
+
+    def ranked(self, ranking: StoredRanking) -> None:
+        """A ranking of rare diseases that was made."""
+        self._rankings.labels(ranking.version).inc()
 
     def told(self, problems: int) -> None:
         """Models that could not be loaded now."""

@@ -13,6 +13,7 @@ from galeno.governance.access import Action, Caller
 from galeno.governance.audit import Trail, move_anchor
 from galeno.records import AuditEntry
 from galeno.service.counter import Rooms
+from galeno.service.library import Library
 from galeno.service.registrar import Registrar
 from galeno.service.shelf import Shelf
 from galeno.settings import ServiceSettings
@@ -88,6 +89,7 @@ def open_rooms(root: Path, settings: ServiceSettings, *, threads: int = 1) -> It
                 cipher=stores.cipher,
                 shelf=shelf,
                 registrar=Registrar(stores.home),
+                library=Library(stores.home),
             )
         finally:
             commits.close()

@@ -204,15 +204,7 @@ class Overseeing(Counter):
 
     def _name(self, connection: Connection, found: Worklist) -> Worklist:
         """The worklist with the hospital's ids of patients who were not erased."""
-        table = schema.identities
-        patients = {row.patient for row in found.rows}
-        query = select(table.c.patient, table.c.sealed).where(table.c.patient.in_(patients))
-        sealed = {row.patient: row.sealed for row in connection.execute(query)}
-        keys = self.rooms.cipher.find(sealed)
-        names = {
-            patient: keys[patient].open(sealed[patient], "identities", "sealed", patient).decode()
-            for patient in keys
-        }
+        names = self.patient_ids(connection, (row.patient for row in found.rows))
         rows = tuple(replace(row, patient_id=names.get(row.patient)) for row in found.rows)
         return replace(found, rows=rows)
 

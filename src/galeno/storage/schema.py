@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """Revision of the last migration in `migrations/versions`."""
 
 metadata = MetaData(
@@ -155,6 +155,45 @@ consents = Table(
     Index(None, "patient", "study", "created"),
 )
 """What patients agreed to; a row stays when it is withdrawn."""
+
+rankings = Table(
+    "rankings",
+    metadata,
+    _key(),
+    _text("created"),
+    _text("patient", null=True),
+    _text("site"),
+    _text("actor"),
+    _text("face"),
+    _text("disease"),
+    _number("probability"),
+    _number("absent"),
+    _text("version"),
+    _blob("record"),
+    _blob("answer"),
+    _number("latency_ms"),
+    Index(None, "patient"),
+)
+"""Rare diseases that were ranked. `patient`: null where none was named; the key of what is sealed then has
+the ranking's id. `disease`: id of the first one; `record`: sealed input as it was read; `answer`: sealed
+ranking; `version`: of the knowledge that ranked."""
+
+ranking_feedback = Table(
+    "ranking_feedback",
+    metadata,
+    _key(),
+    _text("ranking"),
+    _text("patient", null=True),
+    _text("created"),
+    _text("actor"),
+    _text("role"),
+    _flag("agrees"),
+    _text("disease", null=True),
+    _blob("comment", null=True),
+    Index(None, "ranking"),
+    Index(None, "patient"),
+)
+"""What clinicians said of a ranking. `disease`: id of their own diagnosis; `comment` is sealed."""
 
 identities = Table("identities", metadata, _key("patient"), _blob("sealed"), _text("created"))
 """The hospital's patient id, sealed, apart from the clinical tables."""

@@ -18,11 +18,13 @@ from galeno.errors import (
 from galeno.governance.access import Action, decide
 from galeno.service.pages import consent, judgement
 from galeno.service.pages.again import Again
-from galeno.service.pages.form import PATIENT, desk_faults, draw_groups, labels_of, read_record
+from galeno.service.pages.form import PATIENT, desk_faults, draw_groups, field_id, labels_of, read_record
 from galeno.service.pages.form_body import Form, read_form_body
 from galeno.service.pages.frame import Frame
 from galeno.service.pages.result_page import ResultPage
 from galeno.service.pages.session import Session, SignInNeededError
+from galeno.service.pages.sign_names import SignNames
+from galeno.service.pages.signs import cell_of, parse_signs
 from galeno.service.pages.words import Words
 from galeno.service.problems import status_of
 
@@ -42,6 +44,7 @@ class FormPage:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._desk = frame.desk
+        self._names = SignNames(frame.desk)
 
     async def open(self, request: Request, session: Session, study: str, consent_id: str) -> Response:
         """The empty form, after the consent where the study asks for one.
@@ -98,6 +101,7 @@ class FormPage:
         form = await self._desk.read_form(session.caller(), study)
         words = self._frame.words(request, session)
         record, faults = read_record(form, sent, words)
+        faults |= await self._name_signs(session, form, record, words)
         if not sent.text(PATIENT):
             faults = {PATIENT: words.gettext("Enter the patient's id, at most 200 characters."), **faults}
         if not record and not faults:
@@ -109,6 +113,21 @@ class FormPage:
         except (InputError, ConsentError, BusyError, JournalError) as error:
             return await self.draw(request, session, study, "", _again(error, form, sent, words))
         return self._frame.redirect(f"/diagnoses/{answer.id}")
+
+    async def _name_signs(
+        self, session: Session, form: Mapping[str, Any], record: dict[str, object], words: Words
+    ) -> dict[str, str]:
+        """Put ids in the place of names of signs; what is wrong with those that are not known."""
+        faults = {}
+        for place, column in enumerate(form["fields"]):
+            value = record.get(column["name"])
+            if column["type"] != "terms" or not isinstance(value, str):
+                continue
+            signs, wrong = await self._names.resolve(session, parse_signs(value), words)
+            record[column["name"]] = cell_of(signs)
+            if wrong:
+                faults[field_id(place)] = wrong
+        return faults
 
     async def _read(self, request: Request) -> Form:
         """What was typed, whoever is signed in by now.

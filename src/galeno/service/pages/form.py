@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from galeno.ingest.values import comma_number_of, number_of, time_of
+from galeno.service.pages.signs import cell_of, parse_signs, shape_fault
 from galeno.service.pages.vocabulary import say_group, say_option, say_unit
 from galeno.service.pages.words import Words
 
@@ -61,7 +62,7 @@ class Field:
         name: of the form's field.
         unit_name: of the form's field that tells the unit.
         column: of the study.
-        type: number, category, flag, text or date; names the template.
+        type: number, category, flag, text, date or terms; names the template.
         label: in the reader's language.
         value: as it was typed; `yes`, `no` or empty for a flag.
         units: that a number may be typed in, the column's own first; empty where it has none.
@@ -290,6 +291,8 @@ def _read_field(field: Field, words: Words) -> tuple[object, str]:
         return _read_number(field, text, words)
     if field.type == "date":
         return _read_date(text, words)
+    if field.type == "terms":
+        return _read_terms(text, words)
     fault = ""
     value: object = text
     if field.type == "flag":
@@ -302,6 +305,11 @@ def _read_field(field: Field, words: Words) -> tuple[object, str]:
         most = words.number(LONGEST_TEXT)
         fault = words.gettext("At most %(most)s characters; shorten the text.", most=most)
     return value, fault
+
+
+def _read_terms(text: str, words: Words) -> tuple[str | None, str]:
+    signs = parse_signs(text)
+    return cell_of(signs) or None, shape_fault(signs, words)
 
 
 def _read_date(text: str, words: Words) -> tuple[str | None, str]:

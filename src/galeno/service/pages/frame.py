@@ -77,6 +77,7 @@ class Entry:
 
 ENTRIES: Final = (
     Entry("/new", mark("New diagnosis"), Action.DIAGNOSES_CREATE, ("/consent",)),
+    Entry("/rank", mark("Rare diseases"), Action.DISEASE_RANK, ("/rankings",)),
     Entry("/worklist", mark("Worklist"), Action.DIAGNOSES_LIST, ("/diagnoses",)),
     Entry("/overview", mark("Overview"), Action.OVERVIEW_READ),
     Entry("/models", mark("Models"), Action.MODELS_LIST),
@@ -328,9 +329,9 @@ def _routes(frame: Frame) -> APIRouter:
 
 def _parts(frame: Frame) -> list[APIRouter]:
     """The routers of the parts. Here, because each part builds on this file."""
-    from galeno.service.pages import audit, care, models, oidc, overview, sign_in, worklist
+    from galeno.service.pages import audit, care, models, oidc, overview, rare, sign_in, worklist
 
-    parts = (sign_in, oidc, care, worklist, overview, models, audit)
+    parts = (sign_in, oidc, care, rare, worklist, overview, models, audit)
     return [part.router(frame) for part in parts]
 
 

@@ -5,6 +5,7 @@ Pure: no request, no desk.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from galeno.ingest.values import time_of
@@ -12,6 +13,7 @@ from galeno.records import Contribution, Explanation
 from galeno.service.answers import StoredDiagnosis
 from galeno.service.cds_cards import REASONS
 from galeno.service.following import OTHER
+from galeno.service.pages.signs import parse_signs
 from galeno.service.pages.vocabulary import say_group, say_option, say_unit
 from galeno.service.pages.words import Words
 from galeno.study import Column, Study
@@ -20,6 +22,7 @@ SPOKEN: Final = 6
 """Findings that are told for and against a condition."""
 LEAST: Final = 0.0005
 """Contributions below it are not told: they would read 0.0 points."""
+NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 _LONGEST: Final = 140
 """Characters of a text that are shown beside its contribution."""
 
@@ -102,13 +105,16 @@ class Result:
     history: tuple[Event, ...]
 
 
-def draw_result(stored: StoredDiagnosis, study: Study, words: Words) -> Result:
+def draw_result(
+    stored: StoredDiagnosis, study: Study, words: Words, names: Mapping[str, str] = NO_NAMES
+) -> Result:
     """The page's view of a diagnosis.
 
     Args:
         stored: from the desk.
         study: the study as its champion knows it; a condition that it no longer has keeps its name.
         words: the reader's language.
+        names: of signs, by their ids.
     """
     open_ = set(stored.not_ruled_out)
     rare = {each.name for each in study.classes if each.rare}
@@ -158,14 +164,16 @@ def draw_result(stored: StoredDiagnosis, study: Study, words: Words) -> Result:
             "condition is among those marked.",
             coverage=words.percent(study.learning.conformal.coverage),
         ),
-        entered=_entered(stored.record or {}, study, words),
+        entered=_entered(stored.record or {}, study, words, names),
         history=_history(stored, study, words),
     )
 
 
-def draw_spoken(explanations: Sequence[Explanation], study: Study, words: Words) -> tuple[Spoken, ...]:
-    """What spoke for and against the first conditions, largest effect first."""
-    return tuple(_spoken(explanation, study, words) for explanation in explanations)
+def draw_spoken(
+    explanations: Sequence[Explanation], study: Study, words: Words, names: Mapping[str, str] = NO_NAMES
+) -> tuple[Spoken, ...]:
+    """What spoke for and against the first conditions, largest effect first; `names` of signs by id."""
+    return tuple(_spoken(explanation, study, words, names) for explanation in explanations)
 
 
 def condition_label(study: Study, name: str, words: Words) -> str:
@@ -222,7 +230,14 @@ def _missing_text(modality: str, words: Words) -> str:
     return words.gettext("Missing: %(name)s.", name=modality)
 
 
-def value_text(column: Column | None, value: object, words: Words, *, short: bool = False) -> str:
+def value_text(
+    column: Column | None,
+    value: object,
+    words: Words,
+    *,
+    short: bool = False,
+    names: Mapping[str, str] = NO_NAMES,
+) -> str:
     """A value of a record as it is read.
 
     Args:
@@ -230,6 +245,7 @@ def value_text(column: Column | None, value: object, words: Words, *, short: boo
         value: plain or typed; None is missing.
         words: the reader's language.
         short: only the beginning of a long text.
+        names: of signs, by their ids.
     """
     match value:
         case None | "":
@@ -239,7 +255,9 @@ def value_text(column: Column | None, value: object, words: Words, *, short: boo
         case int() | float():
             unit = "" if column is None else say_unit(column.unit, words.language)
             return f"{number_text(value, words)} {unit}".strip()
-    text = str(value)
+    text = ";".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if column is not None and column.type == "terms":
+        text = signs_text(text, words, names)
     if column is not None and column.type == "category":
         text = say_option(text, column.options, words.language)
     elif column is not None and column.type == "date":
@@ -248,6 +266,17 @@ def value_text(column: Column | None, value: object, words: Words, *, short: boo
     elif short and len(text) > _LONGEST:
         text = text[:_LONGEST].rsplit(" ", 1)[0] + " …"
     return text
+
+
+def signs_text(text: str, words: Words, names: Mapping[str, str]) -> str:
+    """Signs of a record by their names, those that are absent last."""
+    signs = parse_signs(text)
+    present, absent = (
+        "; ".join(sign.label or names.get(sign.token, sign.token) for sign in signs if sign.present is state)
+        for state in (True, False)
+    )
+    denied = words.gettext("absent: %(names)s", names=absent) if absent else ""
+    return "; ".join(part for part in (present, denied) if part)
 
 
 def number_text(value: float, words: Words) -> str:
@@ -285,7 +314,7 @@ def _listed(names: Sequence[str], words: Words) -> str:
     return words.gettext("%(first)s and %(last)s", first=", ".join(names[:-1]), last=names[-1])
 
 
-def _spoken(explanation: Explanation, study: Study, words: Words) -> Spoken:
+def _spoken(explanation: Explanation, study: Study, words: Words, names: Mapping[str, str]) -> Spoken:
     told = [each for each in explanation.contributions if abs(each.contribution) >= LEAST]
     largest = max((abs(each.contribution) for each in told), default=1.0)
     for_it = [each for each in told if each.contribution > 0]
@@ -295,7 +324,7 @@ def _spoken(explanation: Explanation, study: Study, words: Words) -> Spoken:
         points = words.number(abs(each.contribution) * 100, 1)
         return Finding(
             label=column_label(study, each.column, words),
-            value=value_text(study.columns.get(each.column), each.value, words, short=True),
+            value=value_text(study.columns.get(each.column), each.value, words, short=True, names=names),
             entered=each.value is not None,
             points=("+" if each.contribution > 0 else "\u2212") + points,
             size=abs(each.contribution) / largest,
@@ -311,7 +340,9 @@ def _spoken(explanation: Explanation, study: Study, words: Words) -> Spoken:
     )
 
 
-def _entered(record: Mapping[str, Any], study: Study, words: Words) -> tuple[Entered, ...]:
+def _entered(
+    record: Mapping[str, Any], study: Study, words: Words, names: Mapping[str, str]
+) -> tuple[Entered, ...]:
     groups: dict[str, list[tuple[str, str]]] = {}
     yes: dict[str, list[str]] = {}
     no: dict[str, list[str]] = {}
@@ -324,7 +355,7 @@ def _entered(record: Mapping[str, Any], study: Study, words: Words) -> tuple[Ent
         if column.type == "flag" and isinstance(value, bool):
             (yes if value else no).setdefault(column.group, []).append(label)
         else:
-            groups[column.group].append((label, value_text(column, value, words)))
+            groups[column.group].append((label, value_text(column, value, words, names=names)))
     for group, told in groups.items():
         # Long lists of yes and no are read faster as two lines.
         if group in yes:

@@ -1,5 +1,6 @@
 """The page of one diagnosis."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from fastapi import Request, Response
@@ -11,6 +12,8 @@ from galeno.service.pages.again import Again
 from galeno.service.pages.frame import Frame
 from galeno.service.pages.result import Spoken, condition_label, draw_result, draw_spoken, reason_codes
 from galeno.service.pages.session import Session
+from galeno.service.pages.sign_names import SignNames
+from galeno.service.pages.signs import parse_signs
 from galeno.service.pages.words import Words
 
 
@@ -24,6 +27,7 @@ class ResultPage:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._desk = frame.desk
+        self._names = SignNames(frame.desk)
 
     async def draw(self, request: Request, session: Session, diagnosis_id: str, again: Again) -> Response:
         """The page of a diagnosis.
@@ -35,6 +39,7 @@ class ResultPage:
         stored = await self._desk.read_diagnosis(session.caller(), diagnosis_id)
         study = self._desk.study(stored.study)
         words = self._frame.words(request, session)
+        names = await self._name_signs(session, stored, words)
         return await self._frame.page(
             request,
             session,
@@ -42,8 +47,8 @@ class ResultPage:
             status=again.status,
             stored=stored,
             study=study,
-            result=draw_result(stored, study, words),
-            spoken=await self._spoken(session, stored, words),
+            result=draw_result(stored, study, words, names),
+            spoken=await self._spoken(session, stored, words, names),
             conditions={
                 **{name: condition_label(study, name, words) for name in study.class_names},
                 OTHER: condition_label(study, OTHER, words),
@@ -55,8 +60,19 @@ class ResultPage:
             today=datetime.now(UTC).date().isoformat(),
         )
 
+    async def _name_signs(self, session: Session, stored: StoredDiagnosis, words: Words) -> Mapping[str, str]:
+        """Names of the signs that were entered, by their ids."""
+        columns = self._desk.study(stored.study).columns
+        record = stored.record or {}
+        texts = [
+            record[name] for name, column in columns.items() if column.type == "terms" and record.get(name)
+        ]
+        listed = (";".join(map(str, text)) if isinstance(text, list) else str(text) for text in texts)
+        ids = [sign.token for text in listed for sign in parse_signs(text)]
+        return await self._names.of(session, ids, words)
+
     async def _spoken(
-        self, session: Session, stored: StoredDiagnosis, words: Words
+        self, session: Session, stored: StoredDiagnosis, words: Words, names: Mapping[str, str]
     ) -> tuple[Spoken, ...] | None:
         """What spoke for and against; None where that can no longer be told."""
         if stored.record is None:
@@ -65,7 +81,7 @@ class ResultPage:
             explanations = await self._desk.explain(session.caller(), stored.id)
         except (ConflictError, NotFoundError, PackageError, RegistryError):
             return None
-        return draw_spoken(explanations, self._desk.study(stored.study), words)
+        return draw_spoken(explanations, self._desk.study(stored.study), words, names)
 
 
 def _labels(words: Words) -> dict[str, str]:
