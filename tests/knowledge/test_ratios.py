@@ -1,6 +1,5 @@
 """What a sign says for a disease against all others."""
 
-
 import numpy as np
 import pytest
 from small_knowledge import write_small_knowledge, write_small_merge

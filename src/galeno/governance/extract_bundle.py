@@ -35,7 +35,8 @@ def to_bundle(extract: Mapping[str, Any]) -> Json:
     Returns:
         JSON of the Bundle: Patient; Consent for each consent; RiskAssessment (and QuestionnaireResponse) for
         each diagnosis and ranking of rare diseases; Observation for each feedback; Condition for each
-        outcome; QuestionnaireResponse for each training or quarantined record; AuditEvent for each entry of the trail.
+        outcome; QuestionnaireResponse for each training or quarantined record; AuditEvent for each entry of
+        the trail.
     """
     subject = {"reference": f"Patient/{_id(extract['patient']['pseudonym'])}"}
     resources = [

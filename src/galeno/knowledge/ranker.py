@@ -17,6 +17,7 @@ from galeno.knowledge.dossiers import Dossiers, Numbers, open_one
 from galeno.knowledge.durations import STAGES
 from galeno.knowledge.evidence import FEATURES, Evidence, Query, compare, score_sign
 from galeno.knowledge.explanation import Explainer
+from galeno.knowledge.opened import open_knowledge
 from galeno.knowledge.parameters import Parameters, shipped_parameters
 from galeno.knowledge.profiles import Rows, Sparse, collect_rows
 from galeno.knowledge.prototypes import Prototypes
@@ -118,8 +119,7 @@ class Ranker:
             KnowledgeError: a file is missing or damaged.
         """
         found = settings or KnowledgeSettings.from_environment()
-        base = KnowledgeBase.load(found.ontology, found.annotations, merge=found.merge, cache=found.cache)
-        return cls(base, cache=found.cache)
+        return cls(open_knowledge(found), cache=found.cache)
 
     def rank(self, patient: Patient, top: int = 20) -> Ranking:
         """Rank all diseases, and explain the first.

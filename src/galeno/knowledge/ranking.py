@@ -55,7 +55,7 @@ class RankedDisease:
     members: tuple[str, ...]
     """All database entries that are this disease."""
     probability: float
-    """Calibrated, 0 to 1, over all diseases of the knowledge base and `absent`."""
+    """Calibrated, 0 to 1, given that the disease is one of those known."""
     score: float
     findings: tuple[Finding, ...]
     missing: tuple[MissingSign, ...]

@@ -20,6 +20,7 @@ LONGEST_LINE: Final = 200
 _ABSENT = re.compile(rf"^\s*[{ABSENT}]\s*")
 _ID = re.compile(rf"^{ID}(?!\w)[\s,]*(.*)$", re.DOTALL)
 _BETWEEN = re.compile(rf"[;\n|]+|[,\s]+(?=[{ABSENT}]?{ID}(?!\w))")
+_EDGES = re.compile(r"^[\s,]+|[\s,]+$")
 _PLACE = re.compile(r"^(\w+)\[(\d+)\]$")
 
 
@@ -53,7 +54,7 @@ def parse_signs(text: str) -> tuple[Sign, ...]:
     for line in text.splitlines():
         # "- HP:0001250" is one sign: the mark belongs to the id behind it.
         for part in _parts(_ABSENT.sub("-", line)):
-            bare = _ABSENT.sub("", part).strip(" \t,")
+            bare = _EDGES.sub("", _ABSENT.sub("", part))
             if not bare:
                 continue
             token, label = _read(bare)
