@@ -288,7 +288,7 @@ def test_a_fold_is_judged_with_its_own_parameters(small_ranker: Ranker) -> None:
     patient = Patient((SEIZURE, DELAY))
     close = small_ranker.look(small_ranker.read(patient))
     for fold, weights in enumerate(small_ranker.parameters.folds):
-        expected = close.evidence.features @ weights
+        expected = close.evidence.features @ weights / small_ranker.parameters.temperature
         assert small_ranker.chances(patient, fold=fold).score == pytest.approx(expected)
 
 

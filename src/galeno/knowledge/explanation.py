@@ -1,7 +1,7 @@
 """Why a disease stands where it does: each sign beside the annotation that it meets, and what to ask next."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from galeno.knowledge.annotations import BANDS, Said
 from galeno.knowledge.base import KnowledgeBase
 from galeno.knowledge.dossiers import Dossiers
 from galeno.knowledge.evidence import LEAST_SHARE, Evidence, Query, weigh
-from galeno.knowledge.profiles import Rows
+from galeno.knowledge.profiles import Rows, ranges
 from galeno.knowledge.ranking import Finding, Match, MissingSign
 
 State = Literal["observed", "excluded"]
@@ -20,6 +20,16 @@ REFERENCES = 5
 """Sources that are told of a sign."""
 TELLING = 0.05
 """Log-likelihood ratio up to which a sign says nothing: it met something that everybody has."""
+
+
+class _ListedSigns(NamedTuple):
+    """The signs that one disease is annotated with, and what each of them implies."""
+
+    terms: NDArray[np.int64]
+    shares: NDArray[np.float64]
+    implied: NDArray[np.int32]
+    owner: NDArray[np.int64]
+    """Place in `terms` of the sign that implies it, shape of `implied`."""
 
 
 class Explainer:
@@ -35,6 +45,7 @@ class Explainer:
         self._base, self._dossiers = base, dossiers
         self._rows = rows.take(np.argsort(rows.disease, kind="stable"))
         self._first = np.searchsorted(self._rows.disease, np.arange(len(base.diseases) + 1))
+        self._taught = bool((rows.reference < 0).any())
         owners = base.group_of[base.annotations.disease]
         self._order = np.argsort(owners, kind="stable")
         self._start = np.searchsorted(owners[self._order], np.arange(len(base.diseases) + 1))
@@ -48,7 +59,7 @@ class Explainer:
             candidate: the disease's column there.
             disease: its index.
         """
-        terms, shares = self._listed(disease)
+        listed = self._listed(disease)
         found = []
         for number, term in enumerate(query.observed):
             share = float(evidence.share[number, candidate])
@@ -56,12 +67,12 @@ class Explainer:
             matched = int(evidence.matched[number, candidate])
             match: Match = "none"
             if matched == term and share > 0:
-                match, matched = self._meet(term, terms, shares)
+                match, matched = self._meet(term, listed)
             elif weight > TELLING:
-                match = "broader" if matched in terms else "related"
+                match = "broader" if matched in listed.terms else "related"
             found.append(self._tell(disease, term, "observed", (match, matched), share=share, weight=weight))
         for term in query.excluded:
-            match, matched = self._meet(term, terms, shares)
+            match, matched = self._meet(term, listed)
             share = self._share(term, disease)
             weight = float(np.log(max(1 - share, LEAST_SHARE)))
             met: Match = match if share else "none"
@@ -71,11 +82,11 @@ class Explainer:
     def miss(self, query: Query, disease: int) -> tuple[MissingSign, ...]:
         """Signs of the disease that nobody has looked for, first those of which most is to be expected."""
         ontology = self._base.ontology
-        terms, shares = self._listed(disease)
+        listed = self._listed(disease)
         implied = {int(above) for term in query.observed for above in ontology.ancestors.row(term)}
         absent = set(query.excluded)
         missing = []
-        for term, share in zip(terms.tolist(), shares.tolist(), strict=True):
+        for term, share in zip(listed.terms.tolist(), listed.shares.tolist(), strict=True):
             if term in implied or not absent.isdisjoint(ontology.ancestors.row(term).tolist()):
                 continue
             weight = float(
@@ -104,14 +115,15 @@ class Explainer:
         terms = dict.fromkeys(self._base.annotations.term[kept].tolist())
         return tuple(self._base.ontology.names[term] for term in terms)
 
-    def _meet(self, term: int, terms: NDArray[np.int64], shares: NDArray[np.float64]) -> tuple[Match, int]:
+    def _meet(self, term: int, listed: _ListedSigns) -> tuple[Match, int]:
         """The annotation behind a sign that the disease has: itself, or the commonest kind of it."""
-        if term in terms:
+        if term in listed.terms:
             return "exact", term
-        ancestors = self._base.ontology.ancestors
-        kinds = [place for place, listed in enumerate(terms.tolist()) if term in ancestors.row(listed)]
+        kinds = listed.owner[listed.implied == term]
         return (
-            ("narrower", int(terms[max(kinds, key=lambda place: shares[place])])) if kinds else ("none", term)
+            ("narrower", int(listed.terms[kinds[listed.shares[kinds].argmax()]]))
+            if kinds.size
+            else ("none", term)
         )
 
     def _tell(
@@ -133,10 +145,13 @@ class Explainer:
             self._references(disease, matched) if met else (),
         )
 
-    def _listed(self, disease: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        listed = self._dossiers.listed
+    def _listed(self, disease: int) -> _ListedSigns:
+        signs, ancestors = self._dossiers.listed, self._base.ontology.ancestors
         where = slice(int(self._dossiers.first[disease]), int(self._dossiers.first[disease + 1]))
-        return listed.term[where], listed.share[where]
+        terms = signs.term[where]
+        counts = ancestors.offsets[terms + 1] - ancestors.offsets[terms]
+        implied = ancestors.values[ranges(ancestors.offsets[terms], counts)]
+        return _ListedSigns(terms, signs.share[where], implied, np.repeat(np.arange(terms.size), counts))
 
     def _share(self, term: int, disease: int) -> float:
         where = self._dossiers.profiles.of_term(term)
@@ -168,6 +183,8 @@ class Explainer:
             told = [
                 _say(float(annotations.share[row]), int(annotations.said[row]), self._base) for row in rows
             ]
+        if not self._taught:
+            return "; ".join(dict.fromkeys(each for each in told if each))
         mine = self._rows.take(np.arange(self._first[disease], self._first[disease + 1]))
         learned = mine.take((mine.term == term) & (mine.reference < 0))
         told += [

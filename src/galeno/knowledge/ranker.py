@@ -192,18 +192,17 @@ class Ranker:
     def judge(self, query: Query, close: Close, fold: int | None = None) -> Chances:
         """Weigh what was seen of the candidates; the others come behind them, by the score of choosing."""
         weights = self.parameters.weights if fold is None else self.parameters.folds[fold]
-        looked = close.evidence.features @ weights
+        looked = close.evidence.features @ weights / self.parameters.temperature
         score = close.retrieval.astype(np.float64) + self._prior
         inside = np.zeros(score.size, bool)
         inside[close.diseases] = True
         looked += self._prior[close.diseases]
         score[~inside] += looked.min() - 1 - max(score[~inside].max(initial=-np.inf), 0.0)
         score[close.diseases] = looked
-        parameters = self.parameters
-        left_out = parameters.outside if not inside.all() else 0.0
+        left_out = self.parameters.outside if not inside.all() else 0.0
         others = left_out / max((~inside).sum(), 1)
         probability = np.full(score.size, others)
-        likely = _softmax(score[inside] / parameters.temperature) * (1 - left_out)
+        likely = _softmax(score[inside]) * (1 - left_out)
         probability[inside] = np.maximum(likely, others)  # none is less likely than those that were left out
         probability /= probability.sum()
         first = int(np.argmax(looked))

@@ -27,7 +27,7 @@ COUNTED_CASES = 5.0
 """What the cases of one disease weigh together at most, so that a well published one does not decide."""
 HARDEST = 60
 """Candidates of a case that are learned from: those chosen first. The others are easily told apart."""
-PENALTY = 3.0
+PENALTY = 30.0
 """Of the squares of the weights, each times its feature's standard deviation."""
 UNKNOWN_DISEASES = 0.1
 """Share of patients whose disease is none of those known, before anything is seen of them; a guess."""
@@ -67,7 +67,7 @@ class Fit:
 def learn_parameters(
     ranker: Ranker, cases: Sequence[Case], *, seed: int, tell: Callable[[int], None] | None = None
 ) -> Fit:
-    """Learn from the cases whose own paper is nowhere the only source of what is known of their disease.
+    """Learn from the cases whose own paper tells nothing of their disease in the knowledge base.
 
     Taking its paper out for each of the other cases would leave their diseases poorer than all that they are
     compared with, and teach the ranker to prefer poorly described diseases.
@@ -110,7 +110,10 @@ def learn_parameters(
 
 def choose_cases(ranker: Ranker, cases: Sequence[Case], seed: int) -> list[tuple[Case, int]]:
     """The cases to learn from, with their disease: at most `MOST_CASES` of each."""
-    numbers = {paper: number for number, paper in enumerate(ranker.base.annotations.references)}
+    named: dict[str, set[int]] = {}
+    for number, reference in enumerate(ranker.base.annotations.references):
+        for paper in reference.split(";"):
+            named.setdefault(paper.strip(), set()).add(number)
     order = np.argsort(ranker.rows.disease, kind="stable")
     rows = ranker.rows.take(order)
     first = np.searchsorted(rows.disease, np.arange(len(ranker.base.diseases) + 1))
@@ -120,7 +123,7 @@ def choose_cases(ranker: Ranker, cases: Sequence[Case], seed: int) -> list[tuple
         if disease is None or case.paper is None:
             continue
         sources = rows.reference[first[disease] : first[disease + 1]]
-        if numbers.get(case.paper) not in sources.tolist():
+        if named.get(case.paper, set()).isdisjoint(sources.tolist()):
             by_disease.setdefault(disease, []).append(case)
     random = np.random.default_rng(seed)
     return [
