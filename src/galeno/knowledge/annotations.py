@@ -4,13 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from galeno.errors import KnowledgeError
 from galeno.knowledge.ontology import Ontology
+
+if TYPE_CHECKING:
+    import polars as pl
 
 COLUMNS = (
     "database_id", "disease_name", "qualifier", "hpo_id", "reference", "evidence", "onset",
@@ -103,6 +106,8 @@ def parse_annotations(content: bytes, ontology: Ontology, where: str) -> Annotat
     Raises:
         KnowledgeError: it is not such a file, or a row of it is broken.
     """
+    import polars as pl  # a cached release does without it, and it takes a third of a second
+
     comments = content[:10_000].decode("utf-8", "replace")
     try:
         table = pl.read_csv(
@@ -157,9 +162,9 @@ def parse_annotations(content: bytes, ontology: Ontology, where: str) -> Annotat
     )
 
 
-def _numbered(series: pl.Series, order: pl.Series) -> pl.Series:
+def _numbered(series: "pl.Series", order: "pl.Series") -> "pl.Series":
     """The place of each value in `order`."""
-    return series.replace_strict(order, pl.arange(len(order), eager=True))
+    return series.replace_strict(order, range(len(order)))
 
 
 def _frequency(text: str, where: str) -> tuple[Said, float, int]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from galeno.errors import InputError
@@ -81,12 +82,30 @@ def read_terms(
     return Read(tuple(terms), tuple(notices))
 
 
+def needs_names(ontology: Ontology, tokens: Sequence[str]) -> bool:
+    """Whether `read_terms` would build the index of names: for what is neither id nor label of a sign."""
+    given = [token.strip() for token in tokens]
+    others = [token for token in given if ontology.find(token) is None]
+    labels = _signs_by_label(ontology) if others else {}
+    return any(token.casefold() not in labels for token in others)
+
+
+def _signs_by_label(ontology: Ontology) -> dict[str, int]:
+    """Most names are given so, and the index of all names takes half a second."""
+    names = enumerate(ontology.names)
+    return {name.casefold(): term for term, name in names if ontology.is_phenotype[term]}
+
+
 class _Reader:
     """Reads one term after another."""
 
     def __init__(self, ontology: Ontology, names: TermNames | None) -> None:
         self._ontology = ontology
         self._names = names
+
+    @cached_property
+    def _labels(self) -> dict[str, int]:
+        return _signs_by_label(self._ontology)
 
     def read(self, token: str) -> tuple[int, str]:
         text = token.strip()
@@ -118,6 +137,9 @@ class _Reader:
         if _LIKE_ID.fullmatch(text):
             raise _FaultError("an HPO id is HP: and seven digits, such as HP:0001250")
         if self._names is None:
+            label = self._labels.get(text.casefold())
+            if label is not None:
+                return label, ""
             self._names = TermNames.of(self._ontology)
         meanings = self._names.meanings(text)
         terms = list(dict.fromkeys(each.term for each in meanings))

@@ -10,7 +10,7 @@ from galeno.knowledge.durations import parse_age, parse_onset
 from galeno.knowledge.mentions import Mention, Mentions
 from galeno.knowledge.names import TermNames
 from galeno.knowledge.ontology import ONSET, Ontology
-from galeno.knowledge.reading import read_terms
+from galeno.knowledge.reading import needs_names, read_terms
 
 Language = Literal["en", "es"]
 
@@ -129,8 +129,7 @@ class _Reading:
     def open_names(self, question: Question, packet: Patient) -> None:
         """Build the index of names, where anything was given by name; it takes a moment."""
         given = [*question.terms, *question.excluded, *packet.observed, *packet.excluded]
-        named = (self.ontology.find(token.strip()) is None for token in given)
-        if self.names is None and (question.text.strip() or any(named)):
+        if self.names is None and (question.text.strip() or needs_names(self.ontology, given)):
             self.names = TermNames.of(self.ontology)
 
     def take_named(self, question: Question) -> None:
