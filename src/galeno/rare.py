@@ -180,10 +180,23 @@ def evaluate_knowledge(
     bench = read_bench(cases, choose_home(home), merge)
     with terminal_reporter() as reporter:
         if few_shot is None:
-            report = evaluate(bench.ranker, bench.cases, protocol, merge=bench.merge, tell=reporter.rows)
+            report = evaluate(
+                bench.ranker,
+                bench.cases,
+                protocol,
+                merge=bench.merge,
+                taught=bench.taught,
+                tell=reporter.rows,
+            )
         else:
             report = evaluate_few_shot(
-                bench.ranker, bench.cases, few_shot, protocol, merge=bench.merge, tell=reporter.rows
+                bench.ranker,
+                bench.cases,
+                few_shot,
+                protocol,
+                merge=bench.merge,
+                taught=bench.taught,
+                tell=reporter.rows,
             )
     if as_json:
         _print_json(report)

@@ -69,6 +69,10 @@ def test_an_unknown_sex_is_none(tmp_path, sex):
     [
         ({"source_pmid": "PMID:1"}, "PMID:1"),
         ({"source_pmid": "1"}, "PMID:1"),
+        ({"source_pmid": 1}, "PMID:1"),
+        ({"source_pmid": "pmid: 1"}, "PMID:1"),
+        ({"source_pmid": "PMID_1"}, "PMID:1"),
+        ({"source_pmid": "doi:10.1/x"}, "doi:10.1/x"),
         ({"source_pmid": None}, "PMID:15266616"),
         ({"source_pmid": None, "id": "PMID:27672653-Abdul_Wahab-2016-GCDH"}, "PMID:27672653"),
         ({"source_pmid": None, "id": "STX_28387369_C0108"}, None),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galeno.knowledge.mentions import Mentions, settle
+from galeno.knowledge.mentions import Mentions
 from galeno.knowledge.names import TermNames
 from galeno.knowledge.ontology import parse_ontology
 from galeno.knowledge.translations import with_translations
@@ -256,14 +256,6 @@ def test_a_mention_says_where_it_stands(english: Mentions) -> None:
     assert text[second.start : second.end] == second.text == "microcephaly"
     assert (first.negated, second.negated) == (False, True)
     assert second.matched == "Microcephaly"
-
-
-def test_what_is_said_both_ways_was_observed(english: Mentions) -> None:
-    mentions = english.find("No seizures at birth. Seizures at two years. No ataxia. No ataxia. Scoliosis.")
-    observed, excluded = settle(mentions)
-    ids = english.names.ontology.ids
-    assert [ids[term] for term in observed] == ["HP:0001250", "HP:0002650"]
-    assert [ids[term] for term in excluded] == ["HP:0001251"]
 
 
 def test_the_language_is_guessed(spanish: Mentions) -> None:

@@ -128,7 +128,7 @@ def test_a_disease_told_by_its_own_rows_is_itself(small_ranker: Ranker, data: st
     patient = data.draw(patients(small_ranker))
     disease = data.draw(st.integers(0, 11))
     plain = small_ranker.chances(patient)
-    instead = small_ranker.chances(patient, instead=(disease, rows_of(small_ranker, disease)))
+    instead = small_ranker.chances(patient, instead={disease: rows_of(small_ranker, disease)})
     assert instead.score == pytest.approx(plain.score, abs=1e-4)
     assert instead.probability == pytest.approx(plain.probability, abs=1e-4)
     assert instead.absent == pytest.approx(plain.absent, abs=1e-4)
@@ -146,7 +146,7 @@ def test_the_same_for_diseases_of_the_release(real_ranker: Ranker, data: st.Data
     own = [real_ranker.base.ontology.ids[term] for term in terms]
     patient = data.draw(patients(real_ranker, own))
     plain = real_ranker.chances(patient)
-    instead = real_ranker.chances(patient, instead=(disease, rows_of(real_ranker, disease)))
+    instead = real_ranker.chances(patient, instead={disease: rows_of(real_ranker, disease)})
     assert instead.score == pytest.approx(plain.score, abs=1e-3)
     assert instead.probability == pytest.approx(plain.probability, abs=1e-3)
 
@@ -255,7 +255,7 @@ def test_a_disease_known_from_one_paper_alone_has_nothing_left(small_base: Knowl
     assert alone.listed.term.size == alone.profiles.disease.size == 0
     assert alone.papers.tolist() == [0]
     with_paper = ranker.chances(patient)
-    without = ranker.chances(patient, instead=(disease, left))
+    without = ranker.chances(patient, instead={disease: left})
     check_probabilities(without, 14)
     assert rank_of(with_paper, disease) == 1
     assert rank_of(without, disease) > 1
@@ -310,7 +310,7 @@ def test_what_cases_teach_moves_their_disease(small_base: KnowledgeBase) -> None
     assert place is not None
     before = rank_of(Ranker(small_base).chances(Patient((FEVER,))), place)
     assert rank_of(ranker.chances(Patient((FEVER,))), place) < before
-    instead = (new, rows_of(ranker, new))
+    instead = {new: rows_of(ranker, new)}
     plain = ranker.chances(Patient((FEVER,)))
     assert ranker.chances(Patient((FEVER,)), instead=instead).score == pytest.approx(plain.score, abs=1e-4)
 

@@ -32,6 +32,8 @@ NO_ATAXIA = Token("HP:0001251", absent=True)
         ("Seizure; -Ataxia", [Token("Seizure", absent=False), Token("Ataxia", absent=True)]),
         ("Intellectual disability, mild", [Token("Intellectual disability, mild", absent=False)]),
         ("HP:00012501", [Token("HP:00012501", absent=False)]),
+        ("HP:0001250 " * 500 + "Seizure", [SEIZURE] * 500),
+        ("[" * 20_000 + "]" * 20_000, [Token("[" * 19_999 + "]" * 19_999, absent=False)]),
         ("", []),
         (";;, ", [Token(",", absent=False)]),
         ([], []),

@@ -7,6 +7,7 @@ from small_knowledge import write_small_knowledge
 
 from galeno.errors import InputError
 from galeno.knowledge.base import KnowledgeBase
+from galeno.knowledge.names import TermNames
 from galeno.pipeline.question import Question, parse_sex, understand
 
 
@@ -115,3 +116,21 @@ def test_sexes():
     ]
     with pytest.raises(ValueError, match="neither male"):
         parse_sex("both")
+
+
+def test_many_terms_of_a_phenopacket_that_are_unknown_are_counted(ontology):
+    names = TermNames.of(ontology)
+    strange = [f"NCIT:C{number}" for number in range(500)]
+    read = understand(Question(phenopacket=packet(*strange, "HP:0001250", "Ataxia")), ontology, names)
+    assert read.patient.observed == ("HP:0001250", "HP:0001251")
+    assert read.notices[-1] == "left out of the phenopacket: 480 more that are no signs of the HPO"
+
+
+def test_no_more_than_twenty_unknown_terms_are_looked_up(ontology, monkeypatch):
+    looked = []
+    names = TermNames.of(ontology)
+    search = TermNames.search
+    monkeypatch.setattr(TermNames, "search", lambda *each: looked.append(each) or search(*each))
+    with pytest.raises(InputError) as caught:
+        understand(Question([f"nothing like it {number}" for number in range(500)]), ontology, names)
+    assert (len(caught.value.faults), len(looked)) == (20, 20)

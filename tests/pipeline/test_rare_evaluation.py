@@ -74,7 +74,7 @@ def test_a_count_of_several_papers_keeps_the_part_of_the_others(ranker):
     asked = rare_evaluation._ask_all(
         ranker, [case("b", ["HP:0001166"], "OMIM:100004", paper="PMID:1000005")], {}
     )
-    disease, rows = rare_evaluation._Papers(ranker, strict=False).without(asked[0])
+    ((disease, rows),) = rare_evaluation._Papers(ranker, strict=False).without(asked[0]).items()
     assert ranker.base.diseases[disease].id == "OMIM:100004"
     left = {
         (ranker.base.ontology.ids[term], ranker.base.annotations.references[reference]): patients

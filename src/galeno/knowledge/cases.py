@@ -22,7 +22,7 @@ LONGEST_LINE = 4_000_000
 """Bytes of one case."""
 MOST_TERMS = 2_000
 """Terms of one case, observed or excluded."""
-_PAPER = re.compile(r"PMID[:_]?(\d{1,9})(?!\d)", re.IGNORECASE)
+_PAPER = re.compile(r"\s*PMID[:_]?\s*(\d{1,9})(?!\d)", re.IGNORECASE)
 _SEXES: Mapping[str, Sex] = {"MALE": "MALE", "M": "MALE", "FEMALE": "FEMALE", "F": "FEMALE"}
 
 
@@ -87,7 +87,8 @@ def read_phenopacket(content: Mapping[str, Any] | bytes | str) -> Case:
     patient = Patient(
         fields.observed, fields.excluded, fields.age, _SEXES.get(fields.sex.upper()), fields.onset
     )
-    return Case(fields.id, patient, tuple(dict.fromkeys(map(normalise_disease, fields.truth))), fields.paper)
+    truth = tuple(dict.fromkeys(map(normalise_disease, fields.truth)))
+    return Case(fields.id, patient, truth, fields.paper or _paper({}, fields.id))
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -185,9 +186,12 @@ def _case(line: bytes, where: str, name: str) -> Case:
 
 
 def _paper(row: Mapping[str, Any], case: str) -> str | None:
+    """In one spelling, whatever the source's: annotations are taken out by it."""
     named = row.get("source_pmid")
-    if isinstance(named, str) and named.strip():
-        return f"PMID:{named.strip()}" if named.strip().isdecimal() else named.strip()
+    if isinstance(named, str | int) and not isinstance(named, bool) and str(named).strip():
+        text = str(named).strip()
+        number = _PAPER.fullmatch(text)
+        return f"PMID:{number[1] if number else text}" if number or text.isdecimal() else text
     begins = _PAPER.match(case)
     return f"PMID:{begins[1]}" if begins else None
 

@@ -206,14 +206,6 @@ class Mentions:
         return kind in _OTHERS
 
 
-def settle(mentions: Iterable[Mention]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Observed and excluded terms, each once, in order; what is said both ways counts as observed."""
-    kept = list(mentions)
-    observed = dict.fromkeys(mention.term for mention in kept if not mention.negated)
-    excluded = dict.fromkeys(mention.term for mention in kept if mention.negated)
-    return tuple(observed), tuple(term for term in excluded if term not in observed)
-
-
 def _one_meaning(names: TermNames, numbers: Sequence[int]) -> int | None:
     """The entry of the sign that a name means most closely; None where it is ambiguous or no sign."""
     best = -1

@@ -10,6 +10,9 @@ from galeno.knowledge.ratios import SignRatios, weigh_signs
 from galeno.knowledge.signs import Vocabulary
 from galeno.settings import KnowledgeSettings
 
+KEPT = 2
+"""Releases that a process holds: one in use and one that is replaced."""
+
 
 def open_knowledge(settings: KnowledgeSettings | None = None) -> KnowledgeBase:
     """The knowledge base; read when first asked for, and again when its files have changed.
@@ -55,7 +58,7 @@ def _weigh(settings: KnowledgeSettings, sha256: str, diseases: tuple[int, ...]) 
     return weigh_signs(open_knowledge(settings), diseases)
 
 
-@cache
+@lru_cache(maxsize=KEPT)
 def _open(settings: KnowledgeSettings, stamps: tuple[tuple[int, int], ...]) -> KnowledgeBase:
     del stamps  # they are here so that a changed file is read again
     base = KnowledgeBase.load(
@@ -64,7 +67,7 @@ def _open(settings: KnowledgeSettings, stamps: tuple[tuple[int, int], ...]) -> K
     return base if settings.translation is None else base.translate(settings.translation)
 
 
-@cache
+@lru_cache(maxsize=KEPT)
 def _vocabulary(hashes: tuple[str, str], settings: KnowledgeSettings) -> Vocabulary:
     del hashes
     ontology = open_knowledge(settings).ontology

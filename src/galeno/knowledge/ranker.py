@@ -40,7 +40,7 @@ class Chances(NamedTuple):
     probability: NDArray[np.float64]
     """Calibrated, of each disease, given that it is one of those known, shape (diseases,); they sum to 1."""
     absent: float
-    """Probability that the disease is none of those known, where one patient in ten has such a one."""
+    """Probability that the disease is none of those known, if one patient in ten has such a disease."""
     score: NDArray[np.float64]
     """What they are ordered by, shape (diseases,)."""
 
@@ -63,10 +63,12 @@ class Ranker:
         learned: what confirmed cases of this home have taught; their new diseases are candidates too.
         prior: index of a disease to a number in proportion to how common it is; the others take the median.
         cache: folder for what takes a second to work out; None keeps nothing.
+        sources: what else to name in the provenance, such as the sha256 of what was learned.
 
     Attributes:
         base: with the new diseases.
         rows: what is known of the diseases.
+        provenance: versions and sha256 of the files, and of what was learned.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Ranker:
         learned: LearnedRows | None = None,
         prior: Mapping[int, float] | None = None,
         cache: Path | None = None,
+        sources: Mapping[str, str] | None = None,
     ) -> None:
         rows = collect_rows(base)
         if learned is not None:
@@ -85,6 +88,11 @@ class Ranker:
         self.base = base
         self.rows = rows
         self.parameters = parameters or shipped_parameters()
+        self.provenance = {
+            **base.provenance.to_dict(),
+            "parameters_sha256": self.parameters.sha256,
+            **(sources or {}),
+        }
         self.dossiers = load_dossiers(base, rows, cache)
         self._explainer = Explainer(base, rows, self.dossiers)
         self._prior = np.zeros(len(base.diseases))
@@ -95,13 +103,13 @@ class Ranker:
         self._score = lru_cache(REMEMBERED)(self._score_sign)
 
     def chances(
-        self, patient: Patient, *, instead: tuple[int, Rows] | None = None, fold: int | None = None
+        self, patient: Patient, *, instead: Mapping[int, Rows] | None = None, fold: int | None = None
     ) -> Chances:
         """Judge all diseases.
 
         Args:
             patient: ids of phenotype terms; others are left out.
-            instead: a disease, and the rows that describe it in place of its own.
+            instead: diseases, with the rows that describe them in place of their own.
             fold: whose parameters to use; None takes those learned from all papers.
 
         Raises:
@@ -144,7 +152,7 @@ class Ranker:
             excluded=tuple(ids[term] for term in query.excluded),
             notices=(),
             candidates=len(self.base.diseases),
-            provenance={**self.base.provenance.to_dict(), "parameters_sha256": self.parameters.sha256},
+            provenance=self.provenance,
         )
 
     def read(self, patient: Patient) -> Query:
@@ -161,29 +169,28 @@ class Ranker:
         kept = tuple(term for term in excluded if term not in observed)
         return Query(tuple(observed), kept, patient.age, patient.sex, stage)
 
-    def look(self, query: Query, instead: tuple[int, Rows] | None = None) -> Close:
-        """Choose candidates, and look at them closely."""
-        all_of_them = self.dossiers
-        one = None if instead is None else open_one(instead[1], instead[0], all_of_them)
-        own, kin = np.zeros((2, all_of_them.count), np.float32)
+    def look(self, query: Query, instead: Mapping[int, Rows] | None = None) -> Close:
+        """Choose candidates, and look at them closely; `instead` as in `chances`."""
+        told = {disease: open_one(rows, disease, self.dossiers) for disease, rows in (instead or {}).items()}
+        own, kin = np.zeros((2, self.dossiers.count), np.float32)
         for term in query.observed:
             from_own, from_kin = self._score(term)
             own += from_own
             kin += np.maximum(from_own, from_kin)
-        signs = np.diff(all_of_them.first).astype(np.float32)
-        if instead is not None and one is not None:
-            pairs = [self._score_in(term, one) for term in query.observed]
-            own[instead[0]] = sum(float(mine[0]) for mine, _ in pairs)
-            kin[instead[0]] = sum(float(np.maximum(mine, theirs)[0]) for mine, theirs in pairs)
-            signs[instead[0]] = one.listed.term.size
+        signs = np.diff(self.dossiers.first).astype(np.float32)
+        for disease, dossier in told.items():
+            pairs = [self._score_in(term, dossier) for term in query.observed]
+            own[disease] = sum(float(mine[0]) for mine, _ in pairs)
+            kin[disease] = sum(float(np.maximum(mine, theirs)[0]) for mine, theirs in pairs)
+            signs[disease] = dossier.listed.term.size
         penalty = SIZE_PENALTY * np.log1p(signs) * np.sqrt(len(query.observed))
         own, kin = own - penalty, kin - penalty
         chosen = np.union1d(_highest(own, CANDIDATES), _highest(kin, KIN_CANDIDATES)).astype(np.int64)
         retrieval = own - own.max()
-        evidence = compare(query, all_of_them, chosen, retrieval[chosen])
-        if instead is not None and one is not None and instead[0] in chosen:
-            place, here = int(np.searchsorted(chosen, instead[0])), np.zeros(1, np.int64)
-            mine = compare(query, one, here, retrieval[instead[0] : instead[0] + 1])
+        evidence = compare(query, self.dossiers, chosen, retrieval[chosen])
+        for disease in [each for each in told if each in chosen]:
+            place, here = int(np.searchsorted(chosen, disease)), np.zeros(1, np.int64)
+            mine = compare(query, told[disease], here, retrieval[disease : disease + 1])
             for name in ("weight", "matched", "share"):
                 getattr(evidence, name)[:, place] = getattr(mine, name)[:, 0]
             evidence.features[place] = mine.features[0]

@@ -68,6 +68,8 @@ def read_terms(
             term, notice = reader.read(token)
         except _FaultError as fault:
             faults.append((f"{field}[{place}]", str(fault)))
+            if len(faults) == MOST_FAULTS:
+                break  # suggestions take time, and no more are told
             continue
         if notice:
             notices[notice] = None
@@ -78,7 +80,7 @@ def read_terms(
         else:
             terms[term] = None
     if faults:
-        raise InputError(faults[:MOST_FAULTS])
+        raise InputError(faults)
     return Read(tuple(terms), tuple(notices))
 
 

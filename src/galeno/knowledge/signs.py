@@ -19,7 +19,8 @@ ABSENT = "-!\u2212\u2013"
 ID = r"(?:https?://purl\.obolibrary\.org/obo/)?[Hh][Pp][:_]?([0-9]{7})"
 """Pattern of an id in its usual spellings; its group is the number."""
 _IDS = re.compile(rf"(?<![\w/])([{ABSENT}]?)\s?{ID}(?![0-9])")
-_ONLY_IDS = re.compile(rf"(?:[{ABSENT}]?\s?{ID}(?![0-9])[\s;,|]*)+")
+_ONLY_IDS = re.compile(rf"(?:[{ABSENT}]?\s?{ID}(?![0-9])[\s;,|]*+)++")
+"""Possessive: a blank between ids is read in one way, else a long cell takes for ever."""
 _NAMED = re.compile(rf"[^()]*\(\s*{ID}\s*\)|{ID}\s*\([^()]*\)")
 _PIECES = re.compile(r"[;|\r\n\t]+")
 
@@ -77,7 +78,7 @@ def tokens_of(value: object) -> list[Token] | None:
         if text[:1] == "[" and text[-1:] == "]":
             try:
                 return tokens_of(json.loads(text))
-            except ValueError:
+            except (ValueError, RecursionError):
                 return _split(text[1:-1].replace("'", "").replace('"', ""))
         return _split(text)
     if not isinstance(value, list | tuple) or not all(

@@ -146,12 +146,17 @@ class _Reading:
     def take_packet(self, packet: Patient) -> None:
         """Signs of a phenopacket that were not named; what cannot be used of it is told and left out."""
         said: dict[int, bool] = {}
+        refused = 0
         for present, ids in ((True, packet.observed), (False, packet.excluded)):
             for term_id in ids:
+                if refused >= MOST_FAULTS and not self._is_known(term_id):
+                    refused += 1  # what may be meant takes time to look for
+                    continue
                 try:
                     read = read_terms(self.ontology, [term_id], field="phenopacket", names=self.names)
                 except InputError as error:
                     self.notices.append(f"left out of the phenopacket: {error.faults[0][1]}")
+                    refused += 1
                     continue
                 self.notices += read.notices
                 for term in read.terms:
@@ -160,6 +165,9 @@ class _Reading:
                             f"the phenopacket says that {self._told(term)} is present and that it is absent: "
                             "it is taken as present"
                         )
+        if refused > MOST_FAULTS:
+            more = refused - MOST_FAULTS
+            self.notices.append(f"left out of the phenopacket: {more} more that are no signs of the HPO")
         for term, present in said.items():
             self._add(term, present, "phenopacket")
 
@@ -240,6 +248,12 @@ class _Reading:
             state, says = ("absent", "affirms") if present else ("present", "denies")
             self.notices.append(f"{self._told(term)} is taken as {state}, though the {source} {says} it")
         return False
+
+    def _is_known(self, token: str) -> bool:
+        """Whether the ontology has such an id, name or synonym."""
+        if self.ontology.find(token.strip()) is not None:
+            return True
+        return self.names is not None and bool(self.names.meanings(token))
 
     def _told(self, term: int) -> str:
         return f"{self.ontology.names[term]} ({self.ontology.ids[term]})"

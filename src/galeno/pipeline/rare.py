@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from galeno.errors import GalenoError, InputError, LearningError, SourceError
+from galeno.errors import InputError, LearningError, SourceError
 from galeno.knowledge.base import KnowledgeBase
 from galeno.knowledge.cases import LONGEST_LINE, Case, Patient, read_cases
 from galeno.knowledge.learned import Entry, Learned
@@ -51,12 +51,15 @@ def open_ranker(
     chosen = settings or KnowledgeSettings.from_environment()
     base = open_knowledge(chosen)
     more: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     if home is not None and (learned := open_learned(home)).counts():
         merge = None if chosen.merge is None else read_merge(chosen.merge)
         more["learned"] = learned.rows(base, merge)
+        sources["learned_sha256"] = learned.fingerprint()
     if prior is not None:
         more["prior"] = read_prior(prior, base)
-    return Ranker(base, cache=chosen.cache, **more)
+        sources["prior_sha256"] = _sha256(prior)
+    return Ranker(base, cache=chosen.cache, sources=sources, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Bench:
     ranker: Ranker
     cases: Sequence[Case]
     merge: Mapping[str, tuple[str, str]]
+    taught: frozenset[str]
+    """Fingerprints of papers whose cases the home has learned."""
 
 
 def read_bench(cases: Path, home: Path | None, merge: Path | None = None) -> Bench:
@@ -78,7 +83,8 @@ def read_bench(cases: Path, home: Path | None, merge: Path | None = None) -> Ben
     read = read_cases(cases)
     settings = open_settings(merge)
     table = {} if settings.merge is None else read_merge(settings.merge)
-    return Bench(open_ranker(home, settings=settings), read, table)
+    taught = frozenset[str]() if home is None else open_learned(home).papers()
+    return Bench(open_ranker(home, settings=settings), read, table, taught)
 
 
 def read_packet(path: Path) -> bytes:
@@ -250,4 +256,6 @@ def _sha256(source: Path) -> str:
     try:
         return hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
     except OSError as error:
-        raise GalenoError(f"cannot be read ({error.strerror})", where=str(source)) from None
+        raise SourceError(
+            f"cannot be read ({error.strerror})", where=str(source), remedy="Name a file that is there"
+        ) from None

@@ -1,7 +1,7 @@
 """How well rare diseases are ranked, on cases whose disease is known."""
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from galeno.knowledge.support import draw_support
 from galeno.pipeline.rare import TermReader
 
 Grouping = Literal["source_pmid", "disease", "case"]
-Instead = tuple[int, Rows]
+Instead = Mapping[int, Rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ def evaluate(
     protocol: Protocol | None = None,
     *,
     merge: Mapping[str, tuple[str, str]] | None = None,
+    taught: Collection[str] = (),
     tell: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Judge a ranker on cases whose disease is known; all diseases are candidates.
@@ -68,6 +69,7 @@ def evaluate(
         cases: each with its confirmed disease.
         protocol: how; None takes annotations as they are.
         merge: the table that the ranker's diseases were merged with, which finds entries without annotations.
+        taught: fingerprints of papers whose cases the home has learned; they count as seen too.
         tell: called with the number of cases done.
 
     Returns:
@@ -93,7 +95,7 @@ def evaluate(
         if tell is not None:
             tell(number)
     report = _report(cases, asked, answers, chosen)
-    report |= _seen_apart(ranker, cases, answers, chosen)
+    report |= _seen_apart(ranker.parameters.papers.union(taught), cases, answers, chosen)
     report["papers_taken_out"] = removed
     return report | {"protocol": _tell_protocol(chosen), "provenance": _provenance(ranker)}
 
@@ -105,6 +107,7 @@ def evaluate_few_shot(
     protocol: Protocol | None = None,
     *,
     merge: Mapping[str, tuple[str, str]] | None = None,
+    taught: Collection[str] = (),
     tell: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Judge what a few patients teach of a disease that the knowledge base lacks.
@@ -118,6 +121,7 @@ def evaluate_few_shot(
         k: support cases a disease, from 1.
         protocol: `seed` draws the support cases; own_paper_out means nothing here.
         merge: as in `evaluate`.
+        taught: likewise.
         tell: called with the number of cases done.
 
     Returns:
@@ -145,7 +149,7 @@ def evaluate_few_shot(
         if tell is not None:
             tell(number)
     report = _report(queries, asked, answers, chosen)
-    report |= _seen_apart(ranker, queries, answers, chosen)
+    report |= _seen_apart(ranker.parameters.papers.union(taught), queries, answers, chosen)
     report |= {"few_shot": k, "not_enough": len(cases) - len(queries)}
     return report | {"protocol": _tell_protocol(chosen), "provenance": _provenance(ranker)}
 
@@ -225,28 +229,27 @@ class _Papers:
                 self._references.setdefault(paper, []).append(number)
 
     def without(self, asked: _Asked) -> Instead | None:
-        """The case's disease without the case's paper; None where the paper tells nothing of it.
+        """The case's disease, under each entry, without the case's paper; None where it tells nothing of it.
 
         A count that several papers support together stays, with one paper's part of its patients taken off:
         how many of them were this paper's, the annotations do not say.
         """
         named = self._references.get(asked.case.paper or "", [])
+        told: dict[int, Rows] = {}
         for disease in asked.truth if named else ():
             rows = self._rows.take(np.arange(self._offsets[disease], self._offsets[disease + 1]))
             own = np.isin(rows.reference, named)
             if own.any():
                 left = np.where(own, self._others[rows.reference], 1.0)
-                return disease, rows._replace(patients=rows.patients * left).take(left > 0)
-        return None
+                told[disease] = rows._replace(patients=rows.patients * left).take(left > 0)
+        return told or None
 
 
 def _taught(ranker: Ranker, prototypes: Prototypes, asked: _Asked, support: Sequence[Case]) -> Instead | None:
-    """The case's disease, known from its support cases and its name alone."""
-    if not asked.truth:
-        return None
+    """The case's disease, under each of its entries known from support cases and its name alone."""
     counts, _ = count_cases(support, ranker.base)
-    learned = count_rows(counts, ranker.base)
-    return asked.truth[0], prototypes.describe(learned, unknown=asked.truth)
+    rows = prototypes.describe(count_rows(counts, ranker.base), unknown=asked.truth)
+    return {disease: rows.take(rows.disease == disease) for disease in asked.truth} or None
 
 
 def _folds(ranker: Ranker, cases: Sequence[Case], *, wanted: bool) -> list[int | None]:
@@ -257,11 +260,6 @@ def _folds(ranker: Ranker, cases: Sequence[Case], *, wanted: bool) -> list[int |
     if not fold_of:
         raise InputError([("out_of_fold", "the parameters of this ranker have no folds")])
     return [fold_of.get(fingerprint_paper(case.paper)) if case.paper else None for case in cases]
-
-
-def _seen_papers(ranker: Ranker) -> frozenset[str]:
-    """Fingerprints of the papers that the ranker's parameters learned from."""
-    return ranker.parameters.papers
 
 
 def _report(
@@ -286,9 +284,8 @@ def _report(
 
 
 def _seen_apart(
-    ranker: Ranker, cases: Sequence[Case], answers: Sequence[_Answer], protocol: Protocol
+    papers: Collection[str], cases: Sequence[Case], answers: Sequence[_Answer], protocol: Protocol
 ) -> dict[str, Any]:
-    papers = _seen_papers(ranker)
     seen = np.array([bool(case.paper) and fingerprint_paper(case.paper or "") in papers for case in cases])
     placed = _placed(cases, answers, protocol)
     apart = {
@@ -325,4 +322,4 @@ def _tell_protocol(protocol: Protocol) -> dict[str, Any]:
 
 
 def _provenance(ranker: Ranker) -> dict[str, Any]:
-    return {**ranker.base.provenance.to_dict(), "candidates": len(ranker.base.diseases)}
+    return {**ranker.provenance, "candidates": len(ranker.base.diseases)}

@@ -8,6 +8,7 @@ from galeno.errors import InputError
 from galeno.knowledge.cases import Patient, Sex
 from galeno.knowledge.mentions import Mention
 from galeno.knowledge.ontology import Ontology
+from galeno.knowledge.translations import translated_name
 from galeno.pipeline.question import LONGEST_TEXT, MOST_SIGNS, Language, Question, understand
 from galeno.service.library import Held
 
@@ -175,11 +176,8 @@ def find_terms(held: Held, q: str, limit: int, language: Language | None) -> tup
 
 def label(ontology: Ontology, term: int, language: Language | None) -> str:
     """Name of a term in a language where the files carry one, else its preferred label."""
-    if language not in {None, "en"}:
-        for synonym in ontology.synonyms[term]:
-            if synonym.kind == language:
-                return synonym.text
-    return ontology.names[term]
+    translated = None if language in {None, "en"} else translated_name(ontology, term, str(language))
+    return translated or ontology.names[term]
 
 
 def name_terms(held: Held, ids: Iterable[str], language: Language | None) -> dict[str, str]:

@@ -1,12 +1,10 @@
 """The library: what a worker knows of rare diseases, read once in a thread, and again after it learned."""
 
 import asyncio
-import hashlib
 import logging
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from galeno.errors import BusyError, GalenoError, KnowledgeError, MissingExtraError, NotFoundError
 from galeno.knowledge.cases import Patient
@@ -35,8 +33,6 @@ class Held:
     ranker: Ranker
     names: TermNames
     mentions: Mentions
-    learned: str
-    """SHA-256 of what the home has learned from confirmed cases; empty where that is nothing."""
 
     @property
     def ontology(self) -> Ontology:
@@ -135,15 +131,14 @@ class Library:
 
     def _open(self) -> Held:
         """A ranker with what the home has learned by now, and names, made once an ontology."""
-        learned = _hash(self._home.root / FOLDER / FILE)
         ranker = open_ranker(self._home.root)
         known, ontology = self._held, ranker.base.ontology
         if known is not None and known.ontology is ontology:
-            return Held(ranker, known.names, known.mentions, learned)
+            return Held(ranker, known.names, known.mentions)
         names = TermNames.of(ontology)
         names.search("fever", 1)
         ranker.rank(Patient((ontology.ids[ontology.is_phenotype.nonzero()[0][-1]],)), top=1)
-        return Held(ranker, names, Mentions.of(ontology, names), learned)
+        return Held(ranker, names, Mentions.of(ontology, names))
 
     def _look(self) -> Stamp:
         try:
@@ -151,10 +146,3 @@ class Library:
         except OSError:
             return None
         return found.st_mtime_ns, found.st_size
-
-
-def _hash(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""

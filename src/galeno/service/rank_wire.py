@@ -110,7 +110,9 @@ class RankedDiseaseOut(BaseModel):
     id: str
     name: str
     members: list[str] = Field(description="Entries of OMIM, Orphanet and DECIPHER that are this disease.")
-    probability: float = Field(description="Calibrated, 0 to 1.")
+    probability: float = Field(
+        description="Calibrated, 0 to 1, given that the disease is one of those known; see `absent`."
+    )
     score: float
     findings: list[FindingOut]
     missing: list[MissingSignOut]

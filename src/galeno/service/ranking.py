@@ -367,8 +367,6 @@ def _rank(held: Held, asked: Asked) -> tuple[dict[str, Any], dict[str, Any]]:
     # what `to_dict` gives, without its copies of every sign: they took longer than all the rest
     answer = from_json(to_json(ranking))
     answer["notices"] = list(dict.fromkeys((*read.notices, *answer["notices"])))
-    if held.learned:
-        answer["provenance"] = {**answer["provenance"], "learned_sha256": held.learned}
     return from_json(to_json(read.to_dict())), answer
 
 

@@ -1,6 +1,7 @@
 """Signs as lines, and a ranking as its page tells it."""
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,22 @@ def test_any_text_is_read(text: str) -> None:
     read = parse_signs(text)
     assert all(sign.token.strip() for sign in read)
     assert parse_signs(write_signs(read)) == read or "|" in text or ";" in text or not text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "signs_of_it"),
+    [
+        (" " * 400_000 + "a", 1),
+        ("a" + " ," * 200_000 + "b", 1),
+        ("- " * 200_000, 0),
+        ("HP:0001250 " * 30_000 + "x", 1),
+        ("".join(f"a{number};" for number in range(50_000)), 2000),
+    ],
+)
+def test_no_text_takes_long(text: str, signs_of_it: int) -> None:
+    started = time.process_time()
+    assert len(parse_signs(text)) in (signs_of_it, signs_of_it + 1)
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ class FormPage:
         form = await self._desk.read_form(session.caller(), study)
         words = self._frame.words(request, session)
         record, faults = read_record(form, sent, words)
-        faults |= await self._name_signs(session, form, record, words)
+        faults |= await self._name_signs(session, form, record, words, faults)
         if not sent.text(PATIENT):
             faults = {PATIENT: words.gettext("Enter the patient's id, at most 200 characters."), **faults}
         if not record and not faults:
@@ -115,13 +115,18 @@ class FormPage:
         return self._frame.redirect(f"/diagnoses/{answer.id}")
 
     async def _name_signs(
-        self, session: Session, form: Mapping[str, Any], record: dict[str, object], words: Words
+        self,
+        session: Session,
+        form: Mapping[str, Any],
+        record: dict[str, object],
+        words: Words,
+        wrong_before: Mapping[str, str],
     ) -> dict[str, str]:
         """Put ids in the place of names of signs; what is wrong with those that are not known."""
         faults = {}
         for place, column in enumerate(form["fields"]):
             value = record.get(column["name"])
-            if column["type"] != "terms" or not isinstance(value, str):
+            if column["type"] != "terms" or not isinstance(value, str) or field_id(place) in wrong_before:
                 continue
             signs, wrong = await self._names.resolve(session, parse_signs(value), words)
             record[column["name"]] = cell_of(signs)

@@ -13,6 +13,8 @@ from galeno.service.pages.words import Words
 
 SUGGESTIONS: Final = 3
 """Terms that are named beside one that is not known."""
+MOST_FAULTS: Final = 20
+"""Signs that are not known and told as such; the others are told after these were mended."""
 
 
 class SignNames:
@@ -58,9 +60,9 @@ class SignNames:
         Where the service has no knowledge of signs they stay as they are: the study has the last word.
         """
         found = []
-        faults = []
+        faults: list[str] = []
         for sign in signs:
-            if is_id(sign.token):
+            if is_id(sign.token) or len(faults) == MOST_FAULTS:
                 found.append(sign)
                 continue
             try:

@@ -15,12 +15,15 @@ from galeno.service.pages.words import Words
 
 MOST_LINES: Final = 500
 """Signs of one patient, as the desk takes them."""
+MOST_READ: Final = 4 * MOST_LINES
+"""Signs that are read of a text, so that one that is far too long takes no time."""
 LONGEST_LINE: Final = 200
 
 _ABSENT = re.compile(rf"^\s*[{ABSENT}]\s*")
 _ID = re.compile(rf"^{ID}(?!\w)[\s,]*(.*)$", re.DOTALL)
-_BETWEEN = re.compile(rf"[;\n|]+|[,\s]+(?=[{ABSENT}]?{ID}(?!\w))")
-_EDGES = re.compile(r"^[\s,]+|[\s,]+$")
+# Runs of blanks are tried once, from their beginning: a long one would else take quadratic time.
+_BETWEEN = re.compile(rf"[;\n|]+|(?<![,\s])[,\s]++(?=[{ABSENT}]?{ID}(?!\w))")
+_EDGES = re.compile(r"^[\s,]++|(?<![\s,])[\s,]++$")
 _PLACE = re.compile(r"^(\w+)\[(\d+)\]$")
 
 
@@ -49,16 +52,21 @@ def parse_signs(text: str) -> tuple[Sign, ...]:
 
     Args:
         text: a line a sign; several ids may stand in one line, with blanks, commas or semicolons between.
+
+    Returns:
+        the signs in their order, at most MOST_READ.
     """
     found: dict[str, Sign] = {}
-    for line in text.splitlines():
-        # "- HP:0001250" is one sign: the mark belongs to the id behind it.
-        for part in _parts(_ABSENT.sub("-", line)):
-            bare = _EDGES.sub("", _ABSENT.sub("", part))
-            if not bare:
-                continue
-            token, label = _read(bare)
-            found.setdefault(token.casefold(), Sign(token, _ABSENT.match(part) is None, label))
+    # "- HP:0001250" is one sign: the mark belongs to the id behind it.
+    lines = (_ABSENT.sub("-", line) for line in text.splitlines())
+    for part in dict.fromkeys(part for line in lines for part in _parts(line)):
+        bare = _EDGES.sub("", _ABSENT.sub("", part))
+        if not bare:
+            continue
+        token, label = _read(bare)
+        found.setdefault(token.casefold(), Sign(token, _ABSENT.match(part) is None, label))
+        if len(found) == MOST_READ:
+            break
     return tuple(found.values())
 
 

@@ -4,7 +4,7 @@
 (() => {
   const MARK = /^\s*[-\u2212\u2013!]\s*/;
   const ID = /^(HP:\d{7})(?!\w)[\s,]*(.*)$/i;
-  const BETWEEN = /[;\n|]+|[,\s]+(?=[-\u2212!]?HP:\d)/i;
+  const BETWEEN = /[;\n|]+|[,\s]+(?=[-\u2212\u2013!]?HP:\d)/i;
   const WAIT = 120;
   const make = (name, about = {}, ...inside) => {
     const made = document.createElement(name);
@@ -37,7 +37,7 @@
     const list = box.querySelector("[role=listbox]");
     const chips = box.querySelector(".chips");
     const said = box.querySelector(".terms-said");
-    const say = (text, name = "") => { said.textContent = text.replace("{}", name); };
+    const say = (text, name = "") => { said.textContent = text.replace("{}", () => name); };
     const { sayPresent, sayAbsent, sayDrop, sayFound, sayNone, sayAdded, sayRemoved } = box.dataset;
     let signs = [];
     let found = [];
@@ -56,7 +56,7 @@
       chips.replaceChildren(...signs.map((sign, place) => make("li", { className: sign.present ? "chip" : "chip absent", "data-place": String(place) },
         make("span", { className: "name" }, called(sign), ...(sign.id && sign.label ? [" ", make("span", { className: "code small muted" }, sign.id)] : [])),
         make("span", { className: "segments", role: "radiogroup", "aria-label": called(sign) }, state(sign, place, true, sayPresent), state(sign, place, false, sayAbsent)),
-        make("button", { type: "button", className: "quiet small", "aria-label": sayDrop.replace("{}", called(sign)) }, "×"))));
+        make("button", { type: "button", className: "quiet small", "aria-label": sayDrop.replace("{}", () => called(sign)) }, "×"))));
       chips.hidden = !signs.length;
     };
     const add = (sign) => {
@@ -191,7 +191,7 @@
   document.querySelectorAll("[data-terms]").forEach(picker);
   // A link to a disease opens it.
   const reveal = () => {
-    const place = location.hash.startsWith("#d-") && document.querySelector(location.hash);
+    const place = location.hash.startsWith("#d-") && document.getElementById(location.hash.slice(1));
     if (place) { place.open = true; place.scrollIntoView(); }
   };
   addEventListener("hashchange", reveal);
