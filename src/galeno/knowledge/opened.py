@@ -2,6 +2,7 @@
 
 from functools import cache, lru_cache
 from pathlib import Path
+from threading import Lock
 
 from galeno.errors import MissingExtraError
 from galeno.knowledge.base import KnowledgeBase
@@ -10,6 +11,7 @@ from galeno.knowledge.ratios import SignRatios, weigh_signs
 from galeno.knowledge.signs import Vocabulary
 from galeno.settings import KnowledgeSettings
 
+_OPENING = Lock()
 KEPT = 2
 """Releases that a process holds: one in use and one that is replaced."""
 
@@ -24,7 +26,8 @@ def open_knowledge(settings: KnowledgeSettings | None = None) -> KnowledgeBase:
     """
     chosen = settings or KnowledgeSettings.from_environment()
     files = (chosen.ontology, chosen.annotations, chosen.merge, chosen.translation)
-    return _open(chosen, tuple(_stamp(path) for path in files))
+    with _OPENING:  # who comes while it is read waits, and does not read it too
+        return _open(chosen, tuple(_stamp(path) for path in files))
 
 
 def open_vocabulary(settings: KnowledgeSettings | None = None) -> Vocabulary | None:

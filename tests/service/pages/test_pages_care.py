@@ -447,7 +447,8 @@ def test_without_consent_the_form_comes_at_once(clinic_pages: Pages) -> None:
 
 def test_before_the_first_model_the_page_says_so(tmp_path: Path) -> None:
     with open_pages(tmp_path / "home", demo=True) as pages:
-        shown = pages.browser().get("/")
-    assert shown.url.path == "/new"
+        browser = pages.browser()
+        assert browser.get("/").url.path == "/rank", "rare diseases are ranked without any model"
+        shown = browser.get("/new")
     assert shown.status_code == 200
     assert "No model answers yet" in text_of(shown)

@@ -213,7 +213,7 @@ def stored(absent: float = 0.1, **more: Any) -> StoredRanking:
 
 def test_a_ranking_is_told_in_both_languages() -> None:
     view = draw_ranking(stored(), EN)
-    assert view.sentence == "First to consider: First, with a probability of 60%."
+    assert view.sentence == "First to consider: First, with a probability of 60% among the known diseases."
     assert not view.doubtful
     assert view.about == ("Age: 6 months", "Sex: female", "Onset: at birth")
     assert view.lines.splitlines()[2] == f"- {FEVER} name of {FEVER}"

@@ -166,7 +166,8 @@ def router(frame: Frame) -> APIRouter:
     async def start(request: Request) -> Response:
         caller = (await frame.need(request)).caller()
         if decide(caller, Action.DIAGNOSES_CREATE).allowed:
-            return frame.redirect("/new")
+            # a home without studies still ranks rare diseases
+            return frame.redirect("/new" if frame.desk.studies() else "/rank")
         return frame.redirect("/overview" if decide(caller, Action.OVERVIEW_READ).allowed else "/models")
 
     @routes.get("/new")

@@ -172,7 +172,7 @@ def _sentence(candidates: Sequence[Candidate], words: Words) -> str:
         return words.gettext("No disease fits these signs.")
     first = candidates[0]
     return words.gettext(
-        "First to consider: %(condition)s, with a probability of %(share)s.",
+        "First to consider: %(condition)s, with a probability of %(share)s among the known diseases.",
         condition=first.name,
         share=first.share,
     )
