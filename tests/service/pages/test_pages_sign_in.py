@@ -190,7 +190,7 @@ def test_each_role_sees_its_places(pages: Pages) -> None:
         menu = shown.split("<nav", 1)[1].split("</nav>")[0]
         seen[name] = re.findall(r'href="([^"]+)"', menu)
     assert seen == {
-        "ana": ["/new", "/worklist", "/models"],
+        "ana": ["/new", "/rank", "/worklist", "/models"],
         "max": ["/worklist", "/overview", "/models"],
         "rey": ["/overview", "/models", "/audit"],
         "pia": ["/models"],
