@@ -215,6 +215,7 @@ def walk(url: str, window: Any, picture: Any, patient: str) -> None:
     for name, path in {**shown, "not-found": "/none"}.items():
         page.goto(url + path)
         picture(page, name)
+    rank(url, page, picture)
     page.context.close()
     for role, pages in (
         ("engineer", {"overview": "/overview", "models": "/models", "model": "/models/severity/1",
@@ -229,6 +230,20 @@ def walk(url: str, window: Any, picture: Any, patient: str) -> None:
             page.goto(url + path)
             picture(page, name)
         page.context.close()
+
+
+def rank(url: str, page: Page, picture: Any) -> None:
+    """Rare diseases, from a letter about nobody."""
+    page.goto(f"{url}/rank")
+    page.locator('[name="text"]').fill(
+        "Tall for his age, long fingers. Ectopia lentis and aortic root aneurysm. No seizures."
+    )
+    page.locator('button[value="find"]').click()
+    page.locator("mark").first.wait_for()
+    picture(page, "rank")
+    page.locator('button[value="rank"]').click()
+    page.wait_for_url("**/rankings/*")
+    picture(page, "ranking")
 
 
 def sign_in(page: Page, role: str) -> None:
