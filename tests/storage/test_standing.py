@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from galeno.errors import OutputError, RegistryError
 from galeno.records import RegisteredModel
+from galeno.storage.atomic import alone
 from galeno.storage.registry import Registry
-from galeno.storage.standing import Standing, publish, publishing, read_standing
+from galeno.storage.standing import Standing, publish, read_standing
 
 
 def entry(study: str, version: str, *aliases: str) -> RegisteredModel:
@@ -98,7 +99,7 @@ def test_any_models_come_back(
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(OutputError), publishing(tmp_path / "nowhere" / "standing.json"):
+    with pytest.raises(OutputError), alone(tmp_path / "nowhere" / "standing.json"):
         pass
 
 
@@ -107,10 +108,10 @@ def test_one_publishes_at_a_time(tmp_path: Path) -> None:
     counter = tmp_path / "counter.json"
     counter.write_text("0", encoding="utf-8")
     program = (
-        "import json, sys, pathlib; from galeno.storage.standing import publishing\n"
+        "import json, sys, pathlib; from galeno.storage.atomic import alone\n"
         "path = pathlib.Path(sys.argv[1])\n"
         "for _ in range(50):\n"
-        "    with publishing(path.with_name('standing.json')):\n"
+        "    with alone(path.with_name('standing.json')):\n"
         "        path.write_text(str(int(path.read_text()) + 1))\n"
     )
     processes = [subprocess.Popen([sys.executable, "-c", program, str(counter)]) for _ in range(3)]

@@ -94,6 +94,19 @@ class Annotations:
     def __len__(self) -> int:
         return int(self.disease.size)
 
+    def number_papers(self) -> dict[str, list[int]]:
+        """Each paper to the indices of the references that name it, alone or among several."""
+        numbers: dict[str, list[int]] = {}
+        for number, reference in enumerate(self.references):
+            for paper in papers_of(reference):
+                numbers.setdefault(paper, []).append(number)
+        return numbers
+
+
+def papers_of(reference: str) -> tuple[str, ...]:
+    """The sources that a reference names, each once."""
+    return tuple(dict.fromkeys(paper.strip() for paper in reference.split(";")))
+
 
 def parse_annotations(content: bytes, ontology: Ontology, where: str) -> Annotations:
     """Read phenotype.hpoa. Rows with a term that the ontology does not know are left out.

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -160,14 +161,10 @@ class KnowledgeBase:
         """Index of the disease that an OMIM, ORPHA, DECIPHER or Mondo id names."""
         return self._index.get(entry)
 
-    @property
+    @cached_property
     def _index(self) -> dict[str, int]:
-        index = self.__dict__.get("_by_entry")
-        if index is None:
-            index = {entry: number for number, each in enumerate(self.diseases) for entry in each.members}
-            index |= {each.mondo: number for number, each in enumerate(self.diseases) if each.mondo}
-            self.__dict__["_by_entry"] = index
-        return index
+        index = {entry: number for number, each in enumerate(self.diseases) for entry in each.members}
+        return index | {each.mondo: number for number, each in enumerate(self.diseases) if each.mondo}
 
 
 def _alone(annotations: Annotations) -> tuple[tuple[Disease, ...], NDArray[np.int32]]:

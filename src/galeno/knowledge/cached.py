@@ -31,7 +31,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Keep arrays; a cache that cannot be written is none."""
     held = BytesIO()
-    np.savez(held, **dict(arrays))  # type: ignore[arg-type]  # its stub takes the names for options
+    named: dict[str, Any] = dict(arrays)
+    np.savez(held, **named)
     content = held.getvalue()
     try:
         write_bytes(path, sha256(content).digest() + content)

@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from galeno.knowledge.annotations import BANDS, Said
+from galeno.knowledge.annotations import BANDS, Said, papers_of
 from galeno.knowledge.base import KnowledgeBase
 from galeno.knowledge.dossiers import Dossiers
 from galeno.knowledge.evidence import LEAST_SHARE, Evidence, Query, weigh
-from galeno.knowledge.profiles import Rows, ranges
+from galeno.knowledge.profiles import Rows, RowsByDisease, ranges
 from galeno.knowledge.ranking import Finding, Match, MissingSign
 
 State = Literal["observed", "excluded"]
@@ -43,9 +43,7 @@ class Explainer:
 
     def __init__(self, base: KnowledgeBase, rows: Rows, dossiers: Dossiers) -> None:
         self._base, self._dossiers = base, dossiers
-        self._rows = rows.take(np.argsort(rows.disease, kind="stable"))
-        self._first = np.searchsorted(self._rows.disease, np.arange(len(base.diseases) + 1))
-        self._taught = bool((rows.reference < 0).any())
+        self._learned = RowsByDisease(rows.take(rows.reference < 0), len(base.diseases))
         owners = base.group_of[base.annotations.disease]
         self._order = np.argsort(owners, kind="stable")
         self._start = np.searchsorted(owners[self._order], np.arange(len(base.diseases) + 1))
@@ -183,10 +181,8 @@ class Explainer:
             told = [
                 _say(float(annotations.share[row]), int(annotations.said[row]), self._base) for row in rows
             ]
-        if not self._taught:
-            return "; ".join(dict.fromkeys(each for each in told if each))
-        mine = self._rows.take(np.arange(self._first[disease], self._first[disease + 1]))
-        learned = mine.take((mine.term == term) & (mine.reference < 0))
+        learned = self._learned.of(disease)
+        learned = learned.take(learned.term == term)
         told += [
             f"{share:.0%} of {of:.0f} (learned)"
             for share, of in zip(learned.share, learned.patients, strict=True)
@@ -196,7 +192,7 @@ class Explainer:
     def _references(self, disease: int, term: int) -> tuple[str, ...]:
         annotations = self._base.annotations
         numbers: Sequence[int] = annotations.reference[self._about(disease, term)].tolist()
-        papers = [paper for number in numbers for paper in annotations.references[number].split(";")]
+        papers = [paper for number in numbers for paper in papers_of(annotations.references[number])]
         return tuple(dict.fromkeys(papers))[:REFERENCES]
 
 

@@ -1,9 +1,7 @@
 """What confirmed cases teach about their diseases: counts of signs in the home, added to and taken back."""
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,7 +12,7 @@ from galeno.errors import ConflictError, KnowledgeError, LearningError, NotFound
 from galeno.knowledge.base import KnowledgeBase
 from galeno.knowledge.cases import Case
 from galeno.knowledge.counts import LearnedRows, TermCounts, count_cases, count_rows, fingerprint_paper
-from galeno.storage.atomic import replacing
+from galeno.storage.atomic import alone, replacing
 from galeno.storage.ids import new_id, now
 
 __all__ = [
@@ -263,14 +261,14 @@ def _parse(content: dict[str, Any]) -> tuple[Entry, Mapping[str, TermCounts]]:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Keep other processes from writing meanwhile."""
+    """Keep other processes from writing meanwhile, in a folder that is the owner's alone."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", where=str(path)) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        raise OutputError(
+            f"cannot be written ({error.strerror})",
+            where=str(path),
+            remedy="Choose a home that you may write to",
+        ) from None
+    with alone(path):
         yield
-    finally:
-        os.close(descriptor)

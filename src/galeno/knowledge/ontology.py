@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -81,15 +82,15 @@ class Ontology:
     replaced: Mapping[str, str]
     retired: Mapping[str, tuple[str, ...]]
 
-    def __post_init__(self) -> None:
-        index = {term: number for number, term in enumerate(self.ids)}
-        object.__setattr__(self, "index", index)
-        object.__setattr__(self, "is_phenotype", self._below(PHENOTYPE, index))
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Index of each term's id."""
+        return {term: number for number, term in enumerate(self.ids)}
 
-    index: Mapping[str, int] = None  # type: ignore[assignment]  # set once, in __post_init__
-    """Index of each term's id."""
-    is_phenotype: NDArray[np.bool_] = None  # type: ignore[assignment]
-    """Which terms are signs and symptoms, shape (terms,)."""
+    @cached_property
+    def is_phenotype(self) -> NDArray[np.bool_]:
+        """Which terms are signs and symptoms, shape (terms,)."""
+        return self.under(PHENOTYPE)
 
     def find(self, term_id: str) -> Found | None:
         """The term of an id; alternative and obsolete ids lead to the term that stands for them.
@@ -107,13 +108,10 @@ class Ontology:
 
     def under(self, root: str) -> NDArray[np.bool_]:
         """Which terms are a kind of `root`, itself included, shape (terms,)."""
-        return self._below(root, self.index)
-
-    def _below(self, root: str, index: Mapping[str, int]) -> NDArray[np.bool_]:
         below = np.zeros(len(self.ids), bool)
-        if root in index:
+        if root in self.index:
             owner = np.repeat(np.arange(len(self.ids)), np.diff(self.ancestors.offsets))
-            below[owner[self.ancestors.values == index[root]]] = True
+            below[owner[self.ancestors.values == self.index[root]]] = True
         return below
 
 

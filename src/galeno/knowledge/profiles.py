@@ -46,6 +46,24 @@ class Rows(NamedTuple):
         return cls(*joined)
 
 
+class RowsByDisease:
+    """Rows that are asked for by disease.
+
+    Args:
+        rows: in any order; those of a disease keep theirs.
+        diseases: how many there are.
+    """
+
+    def __init__(self, rows: Rows, diseases: int) -> None:
+        self._rows = rows.take(np.argsort(rows.disease, kind="stable"))
+        self._first = np.searchsorted(self._rows.disease, np.arange(diseases + 1))
+
+    def of(self, *diseases: int) -> Rows:
+        """The rows of some diseases, one after another."""
+        places = np.array(diseases, np.int64)
+        return self._rows.take(ranges(self._first[places], self._first[places + 1] - self._first[places]))
+
+
 class Listed(NamedTuple):
     """The signs that a disease is annotated with, its sources put together; sorted by disease and sign."""
 

@@ -13,7 +13,7 @@ from galeno.knowledge.base import KnowledgeBase
 from galeno.knowledge.counts import LearnedRows
 from galeno.knowledge.kin import family_of
 from galeno.knowledge.ontology import Ontology
-from galeno.knowledge.profiles import Rows, imply, pool
+from galeno.knowledge.profiles import Rows, RowsByDisease, imply, pool
 
 PRIOR_PATIENTS = 1.0
 """Patients that the family counts for. From the development cases; 1 to 3 do as well."""
@@ -31,8 +31,7 @@ class Prototypes:
 
     def __init__(self, base: KnowledgeBase, rows: Rows) -> None:
         self._base = base
-        self._rows = rows.take(np.argsort(rows.disease, kind="stable"))
-        self._offsets = np.searchsorted(self._rows.disease, np.arange(len(base.diseases) + 1))
+        self._rows = RowsByDisease(rows, len(base.diseases))
         self._families: dict[str, list[int]] = {}
         for place, disease in enumerate(base.diseases):
             self._families.setdefault(family_of(disease.name), []).append(place)
@@ -78,9 +77,7 @@ class Prototypes:
 
     def _of(self, diseases: Sequence[int]) -> Rows:
         """The base's rows of some diseases; new ones have none."""
-        known = [each for each in diseases if each < len(self._base.diseases)]
-        ranges = [np.arange(self._offsets[each], self._offsets[each + 1]) for each in known]
-        return self._rows.take(np.concatenate([np.zeros(0, np.int64), *ranges]))
+        return self._rows.of(*(each for each in diseases if each < len(self._base.diseases)))
 
 
 def _shrink(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from galeno.knowledge.base import KnowledgeBase
 from galeno.knowledge.ontology import PHENOTYPE
-from galeno.knowledge.profiles import build_profiles, collect_rows
+from galeno.knowledge.profiles import build_profiles, collect_rows, measure_background
 
 UNKNOWN = 0.5
 """Ratio of a sign of which the disease knows nothing, not even the organ."""
@@ -40,10 +40,10 @@ def weigh_signs(base: KnowledgeBase, diseases: Sequence[int]) -> SignRatios:
     if not diseases:
         nothing = np.zeros((len(ontology.ids), 0), np.float32)
         return SignRatios(nothing, nothing)
-    terms, every = len(ontology.ids), len(base.diseases)
+    terms = len(ontology.ids)
     profiles = build_profiles(collect_rows(base), ontology)
     of_term = np.repeat(np.arange(terms), np.diff(profiles.offsets))
-    mean = np.maximum(np.bincount(of_term, profiles.share, terms) / every, 0.3 / every)
+    mean = measure_background(profiles, len(base.diseases)).astype(np.float64)
     present = np.zeros((terms, len(diseases)), np.float32)
     absent = np.zeros((terms, len(diseases)), np.float32)
     for place, disease in enumerate(diseases):

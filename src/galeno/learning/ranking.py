@@ -18,6 +18,7 @@ from galeno.knowledge.cases import Case
 from galeno.knowledge.counts import fingerprint_paper
 from galeno.knowledge.evidence import FEATURES
 from galeno.knowledge.parameters import Parameters
+from galeno.knowledge.profiles import RowsByDisease
 from galeno.knowledge.ranker import Ranker, describe_first
 
 FOLDS = 5
@@ -110,20 +111,14 @@ def learn_parameters(
 
 def choose_cases(ranker: Ranker, cases: Sequence[Case], seed: int) -> list[tuple[Case, int]]:
     """The cases to learn from, with their disease: at most `MOST_CASES` of each."""
-    named: dict[str, set[int]] = {}
-    for number, reference in enumerate(ranker.base.annotations.references):
-        for paper in reference.split(";"):
-            named.setdefault(paper.strip(), set()).add(number)
-    order = np.argsort(ranker.rows.disease, kind="stable")
-    rows = ranker.rows.take(order)
-    first = np.searchsorted(rows.disease, np.arange(len(ranker.base.diseases) + 1))
+    named = ranker.base.annotations.number_papers()
+    rows = RowsByDisease(ranker.rows, len(ranker.base.diseases))
     by_disease: dict[int, list[Case]] = {}
     for case in cases:
         disease = next((d for d in map(ranker.base.find_disease, case.truth) if d is not None), None)
         if disease is None or case.paper is None:
             continue
-        sources = rows.reference[first[disease] : first[disease + 1]]
-        if named.get(case.paper, set()).isdisjoint(sources.tolist()):
+        if not np.isin(rows.of(disease).reference, named.get(case.paper, [])).any():
             by_disease.setdefault(disease, []).append(case)
     random = np.random.default_rng(seed)
     return [

@@ -9,10 +9,11 @@ import numpy as np
 
 from galeno.errors import InputError, SourceError
 from galeno.evaluation.ranking import MISS, Placed, cap, figures, rank_of
+from galeno.knowledge.annotations import papers_of
 from galeno.knowledge.cases import Case, Patient
 from galeno.knowledge.learned import count_cases, count_rows, fingerprint_paper
 from galeno.knowledge.merging import normalise_disease
-from galeno.knowledge.profiles import Rows
+from galeno.knowledge.profiles import Rows, RowsByDisease
 from galeno.knowledge.prototypes import Prototypes
 from galeno.knowledge.ranker import Ranker
 from galeno.knowledge.support import draw_support
@@ -216,17 +217,11 @@ class _Papers:
     """Finds the annotations that come from a paper."""
 
     def __init__(self, ranker: Ranker, *, strict: bool) -> None:
-        rows = ranker.rows
-        order = np.argsort(rows.disease, kind="stable")
-        self._rows = rows.take(order)
-        self._offsets = np.searchsorted(self._rows.disease, np.arange(len(ranker.base.diseases) + 1))
-        self._references: dict[str, list[int]] = {}
-        self._others = np.zeros(len(ranker.base.annotations.references))
-        for number, reference in enumerate(ranker.base.annotations.references):
-            papers = {paper.strip() for paper in reference.split(";")}
-            self._others[number] = 0.0 if strict else 1 - 1 / len(papers)
-            for paper in papers:
-                self._references.setdefault(paper, []).append(number)
+        annotations = ranker.base.annotations
+        self._rows = RowsByDisease(ranker.rows, len(ranker.base.diseases))
+        self._references = annotations.number_papers()
+        sources = np.array([len(papers_of(reference)) for reference in annotations.references], np.float64)
+        self._others = np.zeros(sources.size) if strict else 1 - 1 / sources
 
     def without(self, asked: _Asked) -> Instead | None:
         """The case's disease, under each entry, without the case's paper; None where it tells nothing of it.
@@ -237,7 +232,7 @@ class _Papers:
         named = self._references.get(asked.case.paper or "", [])
         told: dict[int, Rows] = {}
         for disease in asked.truth if named else ():
-            rows = self._rows.take(np.arange(self._offsets[disease], self._offsets[disease + 1]))
+            rows = self._rows.of(disease)
             own = np.isin(rows.reference, named)
             if own.any():
                 left = np.where(own, self._others[rows.reference], 1.0)

@@ -1,5 +1,6 @@
 """Files that are either the old one or the new one, whatever happens in between."""
 
+import fcntl
 import json
 import os
 import tempfile
@@ -47,6 +48,31 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[Path]:
         _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes that ask the same out meanwhile, so that what was read last is written last.
+
+    Args:
+        path: the file that is read and written; the lock is a file beside it.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    try:
+        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be written ({error.strerror})",
+            where=str(path),
+            remedy="Choose a folder that you may write to",
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

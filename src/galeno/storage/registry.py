@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from galeno.errors import MissingExtraError, OutputError, RegistryError
 from galeno.records import RegisteredModel
-from galeno.storage.standing import CHALLENGER, CHAMPION, publish, publishing
+from galeno.storage.atomic import alone
+from galeno.storage.standing import CHALLENGER, CHAMPION, publish
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -250,7 +251,7 @@ class Registry:
         """Tell the standing; the registry is read under the lock, so that the last writer knows the most."""
         if self._standing is None or not self._standing.parent.is_dir():
             return
-        with publishing(self._standing):
+        with alone(self._standing):
             publish(self._standing, [entry for name in self._studies() for entry in self._list(name)])
 
 

@@ -4,15 +4,12 @@ The registry is the truth. Whoever changes or lists it writes `standing.json`; t
 and loads what answers. MLflow, which takes a second and 150 MB to import, stays out of the service.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from galeno.errors import OutputError, RegistryError
+from galeno.errors import RegistryError
 from galeno.records import RegisteredModel
 from galeno.storage.atomic import read_json, write_json
 
@@ -90,21 +87,3 @@ def _parse(content: Any) -> Standing:
     if content["format"] != FORMAT:
         raise ValueError("format")
     return Standing(tuple(RegisteredModel.from_dict(entry) for entry in content["models"]))
-
-
-@contextmanager
-def publishing(path: Path) -> Iterator[None]:
-    """Keep other processes from publishing meanwhile, so that what was read last is written last.
-
-    Raises:
-        OutputError: the folder cannot be written to.
-    """
-    try:
-        descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", where=str(path)) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
