@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from galeno.errors import SourceError
-from galeno.ingest.cohort import KINDS, simulate
+from galeno.ingest.cohort import FORM_KINDS, simulate
 from galeno.ingest.cohort_profiles import BASIC_LABS, EXTENDED_LABS, NO_ORPHAN, ORPHAN, SHARES, SYMPTOMS
 from galeno.ingest.cohort_signs import BROADER, DISEASE_SIGNS, SYMPTOM_SIGNS
 from galeno.ingest.contract import Admission, Contract
@@ -29,7 +29,7 @@ ANSWER_WORDS = re.compile(
 )
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=FORM_KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -75,7 +75,7 @@ def test_source_reads_it(kind: str) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sampled_from(KINDS), st.integers(1, 60), st.integers(0, 1000))
+@given(st.sampled_from(FORM_KINDS), st.integers(1, 60), st.integers(0, 1000))
 def test_any_size_has_the_same_form(kind: str, n: int, seed: int) -> None:
     frame = simulate(kind, n, seed)
     added = {"signs"} if kind == "orphan" else set()

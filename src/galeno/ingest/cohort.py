@@ -1,7 +1,8 @@
-"""A simulated cohort: a triage form, a note and the confirmed condition, as a hospital would send them.
+"""Simulated cohorts: a triage form, a note and the confirmed condition, as a hospital would send them.
 
-Nobody in it exists, and nothing learned from it says anything about patients. docs/cohort.md tells in words
-what is simulated; the tables are in `cohort_profiles`, the notes in `cohort_note`.
+Nobody in them exists, and nothing learned here says anything about patients. docs/cohort.md tells in words
+what is simulated; the tables are in `cohort_profiles`, the notes in `cohort_note`; cohorts with sounds and
+images are made in `cohort_media`.
 
 Each encounter has a class, the class a profile, the profile latent disturbances; symptoms, vital signs, labs
 and the note read the disturbances with noise. Then the record is spoiled as records are: some clinicians
@@ -17,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from galeno.errors import SourceError
+from galeno.ingest.cohort_media import MEDIA_KINDS, simulate_media
 from galeno.ingest.cohort_note import write_notes
 from galeno.ingest.cohort_profiles import (
     ADJACENT,
@@ -37,7 +39,10 @@ from galeno.ingest.cohort_profiles import (
 )
 from galeno.ingest.cohort_signs import code_signs
 
-KINDS = tuple(SHARES)
+FORM_KINDS = tuple(SHARES)
+"""Cohorts of the triage form."""
+KINDS = (*FORM_KINDS, *MEDIA_KINDS)
+"""All cohorts; a new one comes last, since chance starts from its place."""
 TARGET = "condition"
 
 _Floats = NDArray[np.float64]
@@ -54,21 +59,24 @@ _REVISITS = (0.84, 0.11, 0.04, 0.01)
 """Share of patients with one, two, three and four encounters."""
 _UNTICKED = 0.08
 """Share of present symptoms and antecedents that the form does not tick; the note may tell them."""
+_PATIENTS = 3000
+"""Of a cohort of the triage form, by default."""
 _DISAGREEMENT = {"severity": 0.03, "orphan": 0.02}
 """Share of encounters whose recorded condition is a neighbouring one."""
 
 
-def simulate(kind: str, n: int = 3000, seed: int = 7) -> pl.DataFrame:
+def simulate(kind: str, n: int | None = None, seed: int = 7) -> pl.DataFrame:
     """Simulate a cohort.
 
     Args:
-        kind: `severity` or `orphan`.
-        n: patients; the frame has about 1.2 rows a patient.
+        kind: `severity` or `orphan` (triage form), `lungs`, `images` or `everything` (`cohort_media`).
+        n: patients; None for 3000, or for what `MEDIA_KINDS` says.
         seed: the same kind, n and seed give the same frame.
 
     Returns:
-        One row an encounter, 66 columns and, of `orphan`, HPO terms in `signs`, all String as read from a CSV
-        file; null where a cell is empty.
+        Of the triage form one row an encounter, about 1.2 a patient, 66 columns and, of `orphan`, HPO terms
+        in `signs`, all String as read from a CSV file; null where a cell is empty. Of the others see
+        `simulate_media`.
 
     Raises:
         SourceError: no such kind, or no patients asked for.
@@ -77,11 +85,14 @@ def simulate(kind: str, n: int = 3000, seed: int = 7) -> pl.DataFrame:
         raise SourceError(
             f"no simulated cohort {kind!r}", where=f"cohort:{kind}", remedy=f"There are: {', '.join(KINDS)}"
         )
+    n = MEDIA_KINDS.get(kind, _PATIENTS) if n is None else n
     if n < 1:
         raise SourceError(
             "a cohort has at least one patient", where=f"cohort:{kind}", remedy="Ask for more with n="
         )
     rng = np.random.default_rng([KINDS.index(kind), seed])
+    if kind in MEDIA_KINDS:
+        return simulate_media(kind, n, rng)
     patients = _people(n, rng)
     visits = _visits(kind, patients, rng)
     latents = _latents(visits, rng)
