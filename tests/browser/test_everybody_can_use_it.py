@@ -1,38 +1,15 @@
 """Whoever cannot see well or use a mouse gets by too: axe-core on each page, and the story by keyboard."""
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import pytest
+from axe_checker import faults, read_axe
 from hospital import Hospital
 from ward_story import PASSWORD, Desk, OpenDesk
-
-SERIOUS = {"serious", "critical"}
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    """The checker, which the browser runs from outside the page: its policy stays as it is."""
-    found = find_spec("axe_core_python")
-    if found is None or found.origin is None:
-        pytest.fail("axe-core-python is not installed")
-    return (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
-
-
-def faults(desk: Desk, axe: str) -> list[str]:
-    """What is seriously wrong with the page that is shown."""
-    desk.page.evaluate(f"() => {{ {axe} }}")
-    checked = desk.page.evaluate(
-        "(tags) => axe.run({runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", TAGS
-    )
-    assert checked["passes"], "nothing was checked"
-    return [
-        f"{desk.page.url} {each['impact']} {each['id']}: {node['target']} {node.get('failureSummary', '')}"
-        for each in checked["violations"]
-        if each["impact"] in SERIOUS
-        for node in each["nodes"]
-    ]
+    """The checker."""
+    return read_axe()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

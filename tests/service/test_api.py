@@ -17,6 +17,8 @@ ACTIONS = {
     ("GET", "/v1/diagnoses"): Action.DIAGNOSES_LIST,
     ("GET", "/v1/diagnoses/{diagnosis}"): Action.DIAGNOSES_READ,
     ("GET", "/v1/diagnoses/{diagnosis}/explanation"): Action.DIAGNOSES_EXPLAIN,
+    ("GET", "/v1/diagnoses/{diagnosis}/files/{column}"): Action.DIAGNOSES_READ,
+    ("GET", "/v1/diagnoses/{diagnosis}/relevance/{column}"): Action.DIAGNOSES_EXPLAIN,
     ("POST", "/v1/diagnoses/{diagnosis}/feedback"): Action.FEEDBACK_CREATE,
     ("POST", "/v1/diagnoses/{diagnosis}/outcome"): Action.OUTCOMES_CREATE,
     ("POST", "/v1/studies/{study}/outcomes"): Action.OUTCOMES_CREATE,
@@ -66,7 +68,7 @@ def test_every_route_asks_for_an_action(hospital: Hospital) -> None:
 def test_routes_let_in_whom_the_table_says(hospital: Hospital, method: str, path: str) -> None:
     action = ACTIONS[method, path]
     address = path.format(
-        study="nothing", diagnosis="dx_none", consent="cs_none", version="1", ranking="rk_none"
+        study="nothing", diagnosis="dx_none", column="none", consent="cs_none", version="1", ranking="rk_none"
     )
     with hospital.client("") as nobody:
         answer = nobody.request(method, address, content=b"{}")

@@ -35,6 +35,7 @@ def packages(done: "RunResult", tmp_path_factory: pytest.TempPathFactory) -> Pat
         kept = ModelParts(
             study,
             parts.assembler,
+            parts.describer,
             parts.ensemble,
             parts.calibration,
             parts.decision,

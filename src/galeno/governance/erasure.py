@@ -22,12 +22,14 @@ from galeno.governance.access import Action, Caller, require
 from galeno.governance.compaction import compact
 from galeno.governance.lake_rows import Traces
 from galeno.governance.learned import LearnedModel, find_models
+from galeno.governance.orphans import drop_orphans
 from galeno.governance.person import Person
 from galeno.governance.remains import find_remains
 from galeno.records import PATIENT, AuditEntry
 from galeno.storage import database, schema
 from galeno.storage.cipher import Cipher
 from galeno.storage.commit import Trail
+from galeno.storage.contents import TABLE as CONTENTS
 from galeno.storage.home import Home
 from galeno.storage.ids import now
 from galeno.storage.journal import Journal
@@ -60,7 +62,8 @@ class ErasureReport:
         again: whether the patient had been erased before, or an erasure had been cut off.
         key: whether there was a key to destroy.
         journal: rows deleted, by table.
-        lake: rows deleted or blanked, by table; 0 where earlier versions alone held the patient.
+        lake: rows deleted or blanked, by table; 0 where earlier versions alone held the patient. Of the table
+            of sounds and images, those that no row of anybody names any more.
         files: rows deleted or blanked, by file.
         runs: runs that had read the patient's rows.
         models: those that had learned from the patient, or were judged on his rows.
@@ -178,8 +181,10 @@ def erase(
         # what came in until the tombstone stood is found now; nothing comes in after it
         found = _look(home, capture_lake, person)
         runs = run_files.clean_runs(home, found.lakes[home.lake])
+        run_files.forget_names(home, person, found.roles, found.lakes[home.lake])
         run_files.remove_rows(home, person, found.roles)
         lake = _erase_lake(home, found, person)
+        contents = drop_orphans(home)
         if _is_remote(capture_lake):
             lake |= _erase_captured(journal, Lake(capture_lake), person)
         run_files.move_pins(home)
@@ -195,7 +200,7 @@ def erase(
         again=before is not None,
         key=key,
         journal=rows,
-        lake=lake,
+        lake=lake | ({CONTENTS: contents} if contents else {}),
         files=found.files,
         runs=runs,
         models=models,
@@ -220,7 +225,9 @@ def _look(home: Home, capture_lake: str, person: Person) -> _Found:
         lakes.append(Path(capture_lake))
     traces = {
         lake: {
-            table: lake_rows.find_rows(lake, table, person, roles) for table in lake_rows.list_tables(lake)
+            table: lake_rows.find_rows(lake, table, person, roles)
+            for table in lake_rows.list_tables(lake)
+            if table != CONTENTS  # names nobody, and may be large
         }
         for lake in lakes
     }

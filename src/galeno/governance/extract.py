@@ -3,6 +3,7 @@
 It holds clear text: whoever writes it to a file keeps that file safe.
 """
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +18,12 @@ from galeno.governance.learned import find_models
 from galeno.governance.person import Person
 from galeno.storage import schema
 from galeno.storage.cipher import Cipher, PatientKey
+from galeno.storage.contents import TABLE as CONTENTS
+from galeno.storage.contents import Contents
 from galeno.storage.home import Home
 from galeno.storage.ids import now
 from galeno.storage.journal import Journal
+from galeno.storage.lake import Lake
 
 __all__ = ["FORMAT", "export", "to_bundle"]
 
@@ -32,6 +36,7 @@ _SEALED = {
     "ranking_feedback": ("comment",),
 }
 _PAGE = 1000
+_MAGIC = {b"fLaC": "audio/flac", b"\x89PNG": "image/png", b"RIFF": "audio/wav", b"\xff\xd8\xff": "image/jpeg"}
 
 
 def export(patient_id: str, *, home: Home, journal: Journal, cipher: Cipher) -> dict[str, Any]:
@@ -48,7 +53,7 @@ def export(patient_id: str, *, home: Home, journal: Journal, cipher: Cipher) -> 
         record and answer), shadows, feedback (with comment), outcomes, rankings (with record and answer),
         ranking_feedback (with comment), records (rows of the lake by table), quarantine (rows by file),
         models (that learned from the patient), audit (entries about him). A sealed value whose key was
-        destroyed is null.
+        destroyed is null. Sounds and images are data URLs, in records as well as in diagnoses.
 
     Raises:
         NotFoundError: nothing is held of such a patient.
@@ -77,9 +82,11 @@ def export(patient_id: str, *, home: Home, journal: Journal, cipher: Cipher) -> 
         erased = _scalar(connection, schema.erasures, "erased", patient)
         entries = _entries(connection, patient)
     roles = run_files.id_columns(home)
-    tables = lake_rows.list_tables(home.lake)
+    tables = [table for table in lake_rows.list_tables(home.lake) if table != CONTENTS]
     traces = {table: lake_rows.find_rows(home.lake, table, person, roles) for table in tables}
-    records = {table: _plain(found.rows) for table, found in traces.items() if found.rows.height}
+    records = {
+        table: _plain(_with_files(found.rows, home)) for table, found in traces.items() if found.rows.height
+    }
     quarantine = {
         name: _plain(rows) for name, rows in run_files.find_rows(home, person, roles).items() if rows.height
     }
@@ -133,7 +140,38 @@ def _entries(connection: Connection, patient: str) -> list[dict[str, Any]]:
             return entries
 
 
+def _with_files(rows: pl.DataFrame, home: Home) -> pl.DataFrame:
+    """Rows with the sounds and images that they name by digest, as data URLs."""
+    named = {
+        name: digests
+        for name, dtype in rows.schema.items()
+        if dtype == pl.String and not name.startswith("_") and (digests := _digests(rows[name]))
+    }
+    wanted = {digest for digests in named.values() for digest in digests}
+    found = {digest: _data_url(data) for digest, data in Contents(Lake(home.lake)).read(wanted)}
+    if not found:
+        return rows
+    return rows.with_columns(pl.col(name).replace(found) for name in named)
+
+
+def _digests(values: pl.Series) -> list[str]:
+    texts = values.drop_nulls().unique()
+    return texts.filter(texts.str.contains(r"^[0-9a-f]{64}$")).to_list()
+
+
+def _data_url(data: bytes) -> str:
+    """Bytes as a data URL (RFC 2397)."""
+    kind = next(
+        (kind for start, kind in _MAGIC.items() if data.startswith(start)), "application/octet-stream"
+    )
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
 def _plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain JSON: times as ISO texts, not-a-number as null; columns without a value are left out."""
-    rows: list[dict[str, Any]] = json.loads(frame.write_json())
+    files = [name for name, dtype in frame.schema.items() if dtype == pl.Binary]
+    urls = [
+        pl.Series(name, [v if v is None else _data_url(v) for v in frame[name]], pl.String) for name in files
+    ]
+    rows: list[dict[str, Any]] = json.loads(frame.with_columns(urls).write_json())
     return [{name: value for name, value in row.items() if value is not None} for row in rows]

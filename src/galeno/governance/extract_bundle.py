@@ -22,6 +22,8 @@ _CONFIRMED = {
     "system": "http://terminology.hl7.org/CodeSystem/condition-ver-status",
     "code": "confirmed",
 }
+_FILE = re.compile(r"data:([a-z]+/[a-z-]+);base64,")
+"""Beginning of a sound or an image in an extract."""
 _OWN = "_"
 """Columns that Galeno adds to records begin with it."""
 
@@ -215,6 +217,8 @@ def _questions(name: str, source: str, values: Mapping[str, Any], subject: Json,
 
 
 def _answer(value: Any) -> Json:
+    if isinstance(value, str) and (file := _FILE.match(value[:128])):
+        return {"valueAttachment": {"contentType": file[1], "data": value[file.end() :]}}
     if isinstance(value, bool):
         return {"valueBoolean": value}
     if isinstance(value, int) and abs(value) < 1 << 31:

@@ -104,6 +104,33 @@ def remove_rows(lake: Path, table: str, person: Person, roles: Collection[str] =
         return _forget(folder)
 
 
+def forget_versions(lake: Path, table: str) -> int:
+    """Make all versions but the latest unreadable, and the log of how they came about.
+
+    Returns:
+        the version from which on the table can be read.
+
+    Raises:
+        LakeError: the table cannot be read or written.
+    """
+    with Lake(lake).hold(table), _faults(table):
+        return _forget(lake / table)
+
+
+def read_texts(lake: Path, table: str) -> Iterator[pl.DataFrame]:
+    """The columns of texts of a table's latest version, file by file.
+
+    Raises:
+        LakeError: the table cannot be read.
+    """
+    with _faults(table):
+        for file in _active(DeltaTable(lake / table)):
+            path = lake / table / file
+            texts = [name for name, dtype in pl.read_parquet_schema(path).items() if dtype == pl.String]
+            if texts:
+                yield pl.read_parquet(path, columns=texts, hive_partitioning=False, memory_map=False)
+
+
 def first_version(lake: Path, table: str) -> int:
     """The earliest version that can still be read: the oldest checkpoint, unless the log goes back to 0."""
     log = lake / table / "_delta_log"

@@ -4,10 +4,13 @@ The study's model is in sealed packages that hold no single patient's values; wh
 does: rows in quarantine, keys of rows by side, and arrays with a line for each row.
 """
 
+import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars.exceptions import PolarsError
@@ -16,11 +19,16 @@ from galeno.errors import OutputError, RunError
 from galeno.governance.lake_rows import Traces, first_version, list_tables
 from galeno.governance.learned import list_runs, touched_keys
 from galeno.governance.person import Person
-from galeno.records import KEY
-from galeno.storage.atomic import replacing
+from galeno.records import KEY, ROW
+from galeno.storage.atomic import read_json, replacing, write_json
 from galeno.storage.home import Home
 from galeno.storage.lake import Lake
 from galeno.storage.runs import RunFolder
+
+DESCRIBED = "described-*.parquet"
+"""Files of a run's ingest step with a value and its description a line."""
+FAULTY = "files.json"
+"""File of a run's ingest step with the files that could not be taken."""
 
 
 @contextmanager
@@ -57,7 +65,7 @@ def count_rows(home: Home, person: Person, roles: Collection[str]) -> dict[str, 
         OutputError: a file cannot be read.
     """
     counts = {}
-    for name, frame in _read_tables(home):
+    for name, frame in read_tables(home):
         found = person.own_rows(frame, roles) | person.mentions(frame)
         if found.any():
             counts[name] = int(found.sum())
@@ -70,7 +78,7 @@ def find_rows(home: Home, person: Person, roles: Collection[str]) -> dict[str, p
     Raises:
         OutputError: a file cannot be read.
     """
-    found = {name: frame.filter(person.own_rows(frame, roles)) for name, frame in _read_tables(home)}
+    found = {name: frame.filter(person.own_rows(frame, roles)) for name, frame in read_tables(home)}
     return {name: frame for name, frame in found.items() if frame.height}
 
 
@@ -86,6 +94,45 @@ def remove_rows(home: Home, person: Person, roles: Collection[str]) -> None:
         kept = person.without_mentions(frame.filter(~person.own_rows(frame, roles)))
         with replacing(path, mode=path.stat().st_mode & 0o777) as temporary:
             kept.write_parquet(temporary)
+
+
+def is_description(name: str) -> bool:
+    """Whether a file holds descriptions of sounds, images or texts, by its path."""
+    return fnmatch(name.rpartition("/")[2], DESCRIBED)
+
+
+def forget_names(home: Home, person: Person, roles: Collection[str], traces: Mapping[str, Traces]) -> int:
+    """Take the patient's files out of the runs' lists of files that could not be taken.
+
+    Args:
+        home: with its runs.
+        person: whose files.
+        roles: further columns that hold ids.
+        traces: what each table of the lake holds of the patient, before it is removed.
+
+    Returns:
+        entries that were removed.
+
+    Raises:
+        OutputError: a file cannot be read or written.
+    """
+    named = re.compile("|".join(rf"(?<![0-9A-Za-z]){re.escape(n)}(?![0-9A-Za-z])" for n in person.names))
+    removed = 0
+    for run in list_runs(home):
+        path = run.root / "ingest" / FAULTY
+        if not path.is_file():
+            continue
+        rows = _rows_of(run, person, roles, traces)
+        told = _read_list(path)
+        kept = [
+            each
+            for each in told
+            if each.get("row") not in rows and not (person.telling and named.search(str(each.get("file"))))
+        ]
+        if len(kept) < len(told):
+            write_json(path, kept)
+            removed += len(told) - len(kept)
+    return removed
 
 
 def clean_runs(home: Home, traces: Mapping[str, Traces]) -> int:
@@ -108,6 +155,7 @@ def clean_runs(home: Home, traces: Mapping[str, Traces]) -> int:
             continue
         for path in (*run.root.glob("learn/*.npy"), run.root / "learn" / "out-of-fold.parquet"):
             path.unlink(missing_ok=True)
+        _clean_described(run, keys, traces, home)
         sides = run.root / "split" / "sides.parquet"
         if sides.is_file():
             kept = _read(sides).filter(~pl.col(KEY).is_in(list(keys)))
@@ -133,6 +181,52 @@ def move_pins(home: Home) -> int:
     return moved
 
 
+def _clean_described(run: RunFolder, keys: Collection[str], traces: Mapping[str, Traces], home: Home) -> None:
+    """Remove the descriptions of what the patient's rows alone hold."""
+    table = (run.result("ingest") or {})["table"]
+    own = traces[table].rows
+    for path in run.root.glob(f"ingest/{DESCRIBED}"):
+        frame = _read(path)
+        name = frame.columns[0]
+        if name not in own.columns:
+            continue
+        parts = Lake(home.lake).scan(table, [KEY, name])
+        others = {value for part in parts for key, value in part.iter_rows() if key not in keys}
+        gone = set(own[name].drop_nulls().to_list()) - others
+        kept = frame.filter(~pl.col(name).is_in(list(gone)))
+        if kept.height < frame.height:
+            with replacing(path, mode=path.stat().st_mode & 0o777) as temporary:
+                kept.write_parquet(temporary)
+
+
+def _rows_of(
+    run: RunFolder, person: Person, roles: Collection[str], traces: Mapping[str, Traces]
+) -> frozenset[int]:
+    """Row numbers of the patient in a run's source."""
+    rows: set[int] = set()
+    quarantined = run.root / "ingest" / "quarantine.parquet"
+    if quarantined.is_file():
+        frame = _read(quarantined)
+        rows |= set(frame.filter(person.own_rows(frame, roles))[ROW].to_list())
+    keys, ingested = touched_keys(run, traces), run.result("ingest")
+    if keys and ingested is not None:
+        own = traces[ingested["table"]].rows
+        rows |= set(own.filter(pl.col(KEY).is_in(list(keys)))[ROW].to_list())
+    return frozenset(rows)
+
+
+def _read_list(path: Path) -> list[dict[str, Any]]:
+    try:
+        told = read_json(path)
+    except (OSError, ValueError) as error:
+        raise OutputError(
+            f"cannot be read ({type(error).__name__})",
+            where=str(path),
+            remedy="Remove the file where it is of no use, and repeat",
+        ) from None
+    return told if isinstance(told, list) else []
+
+
 def _start_over(run: RunFolder) -> None:
     """Forget all steps of a run; the results first, so that a crash leaves no step that seems done."""
     for result in sorted(run.root.glob("steps/*.json")):
@@ -142,7 +236,7 @@ def _start_over(run: RunFolder) -> None:
             shutil.rmtree(folder)
 
 
-def _read_tables(home: Home) -> Iterator[tuple[str, pl.DataFrame]]:
+def read_tables(home: Home) -> Iterator[tuple[str, pl.DataFrame]]:
     """Parquet files of runs and quarantine, by relative path."""
     for folder in (home.runs, home.quarantine):
         for path in sorted(folder.rglob("*.parquet")) if folder.is_dir() else ():

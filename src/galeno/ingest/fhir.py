@@ -19,6 +19,7 @@ from galeno.ingest.fhir_check import (
     moment,
     resource_type,
 )
+from galeno.ingest.fhir_files import plain_resource
 from galeno.ingest.fhir_map import FhirMap, latest
 from galeno.study import Study
 
@@ -26,6 +27,8 @@ MOST_ENTRIES = 5000
 """Entries of one Bundle."""
 READ = ("Patient", "Observation", "Condition", "DocumentReference")
 """Resource types that records are made of."""
+READ_WITH_FILES = (*READ, "Media")
+"""The same of a study with sounds or images."""
 _TYPES = ("collection", "searchset", "document", "message", "batch", "transaction")
 
 
@@ -48,8 +51,8 @@ class FhirRecord:
     """`system|value` of the first identifier in use, or the resource's id."""
     subject: str
     """Reference to the Patient, such as `Patient/p1`."""
-    record: Mapping[str, float | bool | str]
-    """Column to value, in the column's unit."""
+    record: Mapping[str, float | bool | str | bytes]
+    """Column to value, in the column's unit; a sound or an image is the bytes of its file."""
     paths: Mapping[str, str]
     """Column to the place of its value in the Bundle."""
     basis: tuple[str, ...]
@@ -114,7 +117,7 @@ def read_entries(
     """
     present = now or datetime.now(UTC)
     mapping = FhirMap(study)
-    loaded, issues = _load(entries)
+    loaded, issues = _load(entries, mapping)
     place, patient = _only_patient(loaded, issues, root)
     patient_id, wrong = identify(patient, place.path)
     findings, told = mapping.read_patient(patient, place.raw, place.path, at or present, present)
@@ -146,17 +149,18 @@ def read_entries(
     )
 
 
-def _load(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, Any]], list[Issue]]:
+def _load(entries: Sequence[Entry], mapping: FhirMap) -> tuple[list[tuple[Entry, Any]], list[Issue]]:
     """The resources that are read here, held to their structure, and what is to be told of the others."""
     loaded: list[tuple[Entry, Any]] = []
     issues: list[Issue] = []
     ignored: dict[str, list[str]] = {}
+    read = READ_WITH_FILES if mapping.files else READ
     for entry in entries:
         try:
             kind = resource_type(entry.raw, entry.path)
-            if kind in READ:
-                loaded.append((entry, load_resource(entry.raw, entry.path)))
-            else:
+            if kind in read:
+                loaded.append((entry, load_resource(plain_resource(entry.raw), entry.path)))
+            elif not (mapping.files and mapping.binaries.add(entry.raw, entry.full_url)):
                 ignored.setdefault(kind, []).append(entry.path)
         except FhirInputError as error:
             issues += error.issues
@@ -229,6 +233,6 @@ def reference_to(resource: Any, full_url: str = "") -> str:
 
 def _tell_ignored(kind: str, paths: list[str]) -> Issue:
     if kind in ("Media", "ImagingStudy", "Binary"):
-        return Issue("not-supported", "sounds and images are not read; ignored", paths[0], "warning")
+        return Issue("not-supported", "sounds and images are not read from it; ignored", paths[0], "warning")
     count = f"{len(paths)} resources" if len(paths) > 1 else "a resource"
     return Issue("informational", f"{count} of type {kind} not read", paths[0], "information")

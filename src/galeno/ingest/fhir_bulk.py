@@ -8,6 +8,7 @@ import glob
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ import polars as pl
 from pydantic_core import from_json
 
 from galeno.errors import SourceError
-from galeno.ingest.fhir import READ, identify
+from galeno.ingest.fhir import READ, READ_WITH_FILES, identify
 from galeno.ingest.fhir_check import (
     STATUS,
     VERIFICATION,
@@ -31,12 +32,13 @@ from galeno.ingest.fhir_check import (
     moment,
     resource_type,
 )
+from galeno.ingest.fhir_files import HOLDERS, plain_resource
 from galeno.ingest.fhir_map import FhirMap, Finding
 from galeno.ingest.fhir_rows import Case, Spell, Stay, rows_of
 from galeno.ingest.fhir_value import codings, status_of, system_of
 from galeno.study import Study
 
-LONGEST_LINE = 16 * 2**20
+LONGEST_LINE = 48 * 2**20
 """Bytes of one line."""
 MOST_FAULTS = 10_000
 """Faults that are kept; all are counted."""
@@ -61,7 +63,8 @@ class BulkRead:
     """What a bulk export came to."""
 
     frame: pl.DataFrame
-    """One row an encounter, or a patient where the export has no encounters; all columns String."""
+    """One row an encounter, or a patient where the export has no encounters; columns are String, those of
+    sounds and images Binary: the bytes of files."""
     lines: int
     faulty: int
     """Lines that something is wrong with."""
@@ -97,7 +100,12 @@ def read_bulk(place: str | Path, study: Study, *, now: datetime | None = None) -
         SourceError: there are no such files, one cannot be read at all, or no record came of them.
     """
     reader = _Reader(study, now or datetime.now(UTC))
-    for path in bulk_files(str(place)):
+    files = bulk_files(str(place))
+    if reader.mapping.files:  # what attachments point at may come in any file
+        for path in files:
+            for _, line in _lines(path):
+                reader.hold_binary(line)
+    for path in files:
         for number, line in _lines(path):
             reader.tally.lines += 1
             try:
@@ -141,7 +149,7 @@ class _Reader:
     """Takes lines and keeps what the study maps, by patient."""
 
     def __init__(self, study: Study, now: datetime) -> None:
-        self.mapping = FhirMap(study)
+        self.mapping = FhirMap(study, export=True)
         self.now = now
         self.tally = _Tally()
         self.cases: dict[str, Case] = {}
@@ -150,6 +158,13 @@ class _Reader:
             for name, coded in study.fhir.classes.items()
         }
         self._codes = {code for _, code in self._targets} | self.mapping.codes
+
+    def hold_binary(self, line: bytes) -> None:
+        """Keep a Binary with a sound or an image; any other line is left alone, for `read` to tell of."""
+        if b'"Binary"' not in line or len(line) > LONGEST_LINE:
+            return
+        with suppress(ValueError):
+            self.mapping.binaries.add(from_json(line, allow_inf_nan=True, cache_strings="keys"))
 
     def read(self, line: bytes) -> None:
         """Take one line.
@@ -164,9 +179,10 @@ class _Reader:
         except ValueError:
             raise FhirInputError([Issue("structure", "is not JSON", "")]) from None
         kind = resource_type(raw, "resource")
-        if kind not in (*READ, "Encounter") or not self._is_mapped(raw, kind):
+        read = READ_WITH_FILES if self.mapping.files else READ
+        if kind not in (*read, "Encounter") or not self._is_mapped(raw, kind):
             return
-        resource = load_resource(raw, kind)
+        resource = load_resource(plain_resource(raw), kind)
         if kind == "Patient":
             self._patient(resource, raw)
         elif kind == "Encounter":
@@ -176,7 +192,7 @@ class _Reader:
 
     def _is_mapped(self, raw: Mapping[str, Any], kind: str) -> bool:
         """Whether a resource may hold anything for this study; looked at before the slower checks."""
-        if kind in ("Patient", "Encounter", "DocumentReference"):
+        if kind in ("Patient", "Encounter", *HOLDERS):
             return True
         components = raw.get("component") or []
         concepts = [raw.get("code")]

@@ -38,6 +38,9 @@ STATUS: Mapping[str, Allowed] = MappingProxyType(
             "registered|preliminary|final|amended|corrected|cancelled|entered-in-error|unknown"
         ),
         "DocumentReference": _codes("current|superseded|entered-in-error"),
+        "Media": _codes(
+            "preparation|in-progress|not-done|on-hold|stopped|completed|entered-in-error|unknown"
+        ),
         "Encounter": _codes(
             "planned|arrived|triaged|in-progress|onleave|finished|cancelled|entered-in-error|unknown"
         ),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from galeno.ingest.fhir_check import STATUS, Issue, check_code, check_moment, element, moment
+from galeno.ingest.fhir_files import HOLDERS, Binaries, FileMap
 from galeno.ingest.fhir_value import (
     Meaning,
     codings,
@@ -17,7 +18,7 @@ from galeno.ingest.fhir_value import (
 )
 from galeno.study import Study
 
-_VOID = ("entered-in-error", "cancelled", "superseded")
+_VOID = ("entered-in-error", "cancelled", "superseded", "not-done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Finding:
     """What one resource says of one column."""
 
     column: str
-    value: float | bool | str | None
+    value: float | bool | str | bytes | None
     """None where it says something that cannot be used, and the issues tell why."""
     at: datetime | None
     """When it was so, in UTC."""
@@ -51,16 +52,23 @@ class FhirMap:
 
     Args:
         study: with a `fhir` section.
+        binaries: of the same Bundle or export.
+        export: the resources are an export's, all of one server.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, binaries: Binaries | None = None, *, export: bool = False) -> None:
         self.study = study
+        self.files = FileMap(study)
+        self.binaries = Binaries() if binaries is None else binaries
+        self._export = export
         self._coded: dict[tuple[str, str, str], list[str]] = {}
         self._person: list[str] = []
         self._notes: list[str] = []
         self.codes: set[str] = set()
         """All codes that are mapped, of whatever system."""
         for name, mapped in study.fhir.columns.items():
+            if name in self.files.kinds:
+                continue
             if mapped.resource == "Patient":
                 self._person.append(name)
             elif not mapped.code:
@@ -71,7 +79,7 @@ class FhirMap:
                 self.codes.add(code)
 
     def read(self, resource: Any, raw: Any, path: str, now: datetime) -> tuple[list[Finding], list[Issue]]:
-        """The values of an Observation, Condition or DocumentReference.
+        """The values of an Observation, Condition, DocumentReference or Media.
 
         Args:
             resource: as `load_resource` gives it.
@@ -80,7 +88,8 @@ class FhirMap:
             now: the present time.
 
         Returns:
-            findings, and what is wrong with the resource as a whole; then there are no findings.
+            findings, and what is to be told of the resource as a whole; where that is an error there are no
+            findings.
         """
         kind = resource.get_resource_type()
         issues = list(_check_status(resource, kind, path))
@@ -91,9 +100,11 @@ class FhirMap:
         reading = _Reading(kind, path, at)
         if kind == "Observation":
             self._observation(resource, raw, reading)
-        else:
+        elif kind != "Media":
             self._whole(resource, raw, reading)
-        return reading.findings, []
+        if kind in HOLDERS and self.files:
+            issues += self._attached(resource, raw, reading)
+        return reading.findings, issues
 
     def read_patient(
         self, patient: Any, raw: Any, path: str, at: datetime, now: datetime
@@ -130,9 +141,23 @@ class FhirMap:
         if not names:
             return
         path = reading.path
-        meaning = read_condition(resource, path) if is_condition else read_note(resource, raw, path)
+        meaning = (
+            read_condition(resource, path)
+            if is_condition
+            else read_note(resource, raw, path, with_files=bool(self.files))
+        )
         for name in names:
             self._keep(name, self._fitted(name, meaning), path, reading)
+
+    def _attached(self, resource: Any, raw: Any, reading: _Reading) -> list[Issue]:
+        """Its sounds and images; what is told of those that no column takes."""
+        issues: list[Issue] = []
+        for each in self.files.read(resource, raw, reading.path, self.binaries, anywhere=self._export):
+            if each.column:
+                self._keep(each.column, each.meaning, each.path, reading)
+            else:
+                issues += each.meaning.issues
+        return issues
 
     def answer(self, name: str, verified: str) -> float | bool | str | None:
         """What a Condition with this verification status says in a column; None where it says nothing."""
@@ -190,6 +215,8 @@ def _time_of(
     """When a resource's value was so, the first of its times that is there; all of them are checked."""
     if kind == "Observation":
         names: tuple[str, ...] = ("effectiveDateTime", "effectiveInstant", "issued")
+    elif kind == "Media":
+        names = ("createdDateTime", "issued")
     else:
         names = ("date",) if kind == "DocumentReference" else ("recordedDate", "onsetDateTime")
     issues: list[Issue] = []
@@ -198,10 +225,11 @@ def _time_of(
         value = getattr(resource, name)
         issues += check_moment(value, element(raw, name), now, f"{path}.{name}")
         times.append(moment(value))
-    period = getattr(resource, "effectivePeriod", None)
+    spell = "createdPeriod" if kind == "Media" else "effectivePeriod"
+    period = getattr(resource, spell, None)
     if period is not None:
-        start = element(raw, "effectivePeriod", "start")
-        issues += check_moment(period.start, start, now, f"{path}.effectivePeriod.start")
+        start = element(raw, spell, "start")
+        issues += check_moment(period.start, start, now, f"{path}.{spell}.start")
         times.insert(0, moment(period.end) or moment(period.start))
     return next((time for time in times if time is not None), None), issues
 

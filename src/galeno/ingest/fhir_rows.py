@@ -12,7 +12,7 @@ from galeno.ingest.fhir_map import FhirMap
 from galeno.ingest.values import text_of
 from galeno.records import TARGET
 
-Value = float | bool | str
+Value = float | bool | str | bytes
 Dated = tuple[datetime, Value]
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
@@ -87,15 +87,18 @@ def rows_of(cases: Mapping[str, Case], mapping: FhirMap, now: datetime) -> pl.Da
         now: the present time; ages count then where nothing says when the patient was seen.
 
     Returns:
-        all columns that the study names, String, null where nothing is known.
+        all columns that the study names, String, of sounds and images Binary; null where nothing is known.
     """
     study = mapping.study
     roles = study.records
     named = [*study.columns, roles.target, roles.patient, roles.record, roles.time, roles.site]
     names = list(dict.fromkeys(name for name in named if name is not None))
     rows = [row for case in cases.values() for row in _rows(case, mapping, now)]
-    columns = {name: [_text(row.get(name)) for row in rows] for name in names}
-    return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
+    files = mapping.files.kinds
+    columns = {
+        name: [row.get(name) if name in files else _text(row.get(name)) for row in rows] for name in names
+    }
+    return pl.DataFrame(columns, schema={name: pl.Binary if name in files else pl.String for name in names})
 
 
 def _rows(case: Case, mapping: FhirMap, now: datetime) -> Iterator[dict[str, Any]]:

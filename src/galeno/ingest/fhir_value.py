@@ -23,6 +23,7 @@ from galeno.ingest.fhir_check import (
 )
 from galeno.ingest.ucum import UCUM, apply, conversion, plain_unit
 from galeno.ingest.values import FALSE, TRUE
+from galeno.media.content import Kind
 from galeno.study import Column
 
 LARGEST_NOTE = 400_000
@@ -73,7 +74,7 @@ _VALUES = tuple(
 class Meaning:
     """What was read: a value, or None where there is none, and what is to be told of it."""
 
-    value: float | bool | str | None = None
+    value: float | bool | str | bytes | None = None
     issues: tuple[Issue, ...] = ()
 
 
@@ -81,6 +82,14 @@ def system_of(system: str | None) -> str:
     """A code system as systems are compared: Orphanet's is written in two ways, some end in a slash."""
     plain = (system or "").rstrip("/")
     return "http://www.orpha.net" if plain == "https://www.orpha.net" else plain
+
+
+def media_kind(content_type: Any) -> Kind | None:
+    """What an attachment of this media type holds; None where that is neither a sound nor an image."""
+    plain = content_type.partition(";")[0].strip().lower() if isinstance(content_type, str) else ""
+    if plain.startswith("audio/"):
+        return "sound"
+    return "image" if plain.startswith("image/") or plain == "application/dicom" else None
 
 
 def codings(concept: Any) -> list[tuple[str, str]]:
@@ -149,12 +158,21 @@ def read_person(patient: Any, column: Column, mapped: FhirColumn, at: datetime, 
     return Meaning(_years(patient.birthDate, at))
 
 
-def read_note(document: Any, raw: Any, path: str) -> Meaning:
-    """The plain text of a DocumentReference; attachments that are elsewhere are never fetched."""
+def read_note(document: Any, raw: Any, path: str, *, with_files: bool = False) -> Meaning:
+    """The plain text of a DocumentReference; attachments that are elsewhere are never fetched.
+
+    Args:
+        document: of `fhir.resources`.
+        raw: the same as JSON.
+        path: where it stands.
+        with_files: somebody else reads its sounds and images.
+    """
     texts: list[str] = []
     issues: list[Issue] = []
     for number, content in enumerate(document.content):
         place = f"{path}.content[{number}].attachment"
+        if with_files and media_kind(content.attachment.contentType) is not None:
+            continue
         data = element(raw, "content", number, "attachment", "data")
         text = _decode(content.attachment, data, place, issues)
         if text is not None:

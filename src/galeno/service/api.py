@@ -1,17 +1,25 @@
 """The REST API, /v1: it translates between HTTP and the desk."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic_core import to_json
 
-from galeno.errors import MediaTypeError
+from galeno.errors import InputError, MediaTypeError
 from galeno.governance.access import Action, Caller
+from galeno.service.answers import Answer
+from galeno.service.diagnosing import MOST_FAULTS
 from galeno.service.face import Reception, parse_json, read_model
 from galeno.service.intake import read_csv
-from galeno.service.lines import Lines, answer_lines
-from galeno.service.tell import tell_answer, tell_explanations, tell_stored
+from galeno.service.lines import LONGEST_LINE, LONGEST_WITH_FILES, Lines, answer_lines
+from galeno.service.media_answer import SANDBOX, draw_relevance, send_file
+from galeno.service.media_intake import attach_files
+from galeno.service.tell import tell_answer, tell_explanations, tell_relevance, tell_stored
+from galeno.service.upload import MEDIA_TYPE as MULTIPART
+from galeno.service.upload import Upload, is_upload, read_upload
 from galeno.service.wire import (
     Anything,
     ConsentList,
@@ -30,6 +38,7 @@ from galeno.service.wire import (
     Problem,
     PromotionRequest,
     RecordsRequest,
+    RelevanceOut,
     StopRequest,
     StoredDiagnosisOut,
 )
@@ -37,8 +46,11 @@ from galeno.service.wire import (
 NDJSON = "application/x-ndjson"
 BATCH_LIMIT = 32_000_000
 """Bytes of a batch, and of a file of outcomes."""
+LONG = 1_000_000
+"""Bytes of JSON that take a while to parse."""
 
 Study = Annotated[str, Path(max_length=63, description="Name of a study.", examples=["severity"])]
+Column = Annotated[str, Path(max_length=200, description="Name of a column of sounds or images.")]
 DiagnosisId = Annotated[str, Path(max_length=64, description="Id of a diagnosis.")]
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -74,12 +86,30 @@ def diagnoser(reception: Reception) -> Callable[[str, Request], Awaitable[Respon
     """What answers the most used route: it parses by hand, and nobody takes a second look at the answer."""
     desk = reception.desk
 
+    async def diagnose_files(caller: Caller, study: str, request: Request) -> Answer:
+        if is_upload(request):
+            form = await read_upload(request, reception)
+            asked = read_model(DiagnosisRequest, _fields(form))
+            record = attach_files(desk.study(study), asked.record, form.files)
+        else:
+            _need_type(request, "application/json")
+            body = await reception.body(request, reception.upload_limit)
+            # a long one in a thread, so that nobody else waits for it
+            parsed = parse_json(body) if len(body) < LONG else await asyncio.to_thread(parse_json, body)
+            asked = read_model(DiagnosisRequest, parsed)
+            record = asked.record
+        return await desk.diagnose(caller, study, asked.patient_id, record, explain=asked.explain)
+
     async def diagnose(study: Study, request: Request) -> Response:
         caller = await reception.caller(request, "api")
         await desk.permit(caller, Action.DIAGNOSES_CREATE)
-        _need_type(request, "application/json")
-        asked = read_model(DiagnosisRequest, parse_json(await reception.body(request)))
-        answer = await desk.diagnose(caller, study, asked.patient_id, asked.record, explain=asked.explain)
+        if is_upload(request) or reception.takes_files(study):
+            with reception.hold_place(request):
+                answer = await diagnose_files(caller, study, request)
+        else:
+            _need_type(request, "application/json")
+            asked = read_model(DiagnosisRequest, parse_json(await reception.body(request)))
+            answer = await desk.diagnose(caller, study, asked.patient_id, asked.record, explain=asked.explain)
         return Response(
             to_json(tell_answer(answer)),
             status_code=201,
@@ -120,7 +150,10 @@ def _diagnoses(reception: Reception) -> APIRouter:
         await desk.permit(caller, Action.DIAGNOSES_CREATE)
         desk.serving(study)
         _need_type(request, NDJSON, "application/ndjson", "application/jsonl")
-        lines = answer_lines(desk, caller, study, request.stream(), BATCH_LIMIT)
+        limit, longest = BATCH_LIMIT, LONGEST_LINE
+        if reception.takes_files(study):
+            limit, longest = max(limit, reception.upload_limit), LONGEST_WITH_FILES
+        lines = answer_lines(desk, caller, study, request.stream(), limit, longest=longest)
         return Lines(lines, media_type=NDJSON)
 
     @routes.get("/diagnoses", response_model=DiagnosisPage, summary="List diagnoses, newest first")
@@ -152,7 +185,48 @@ def _diagnoses(reception: Reception) -> APIRouter:
         found = await desk.explain(caller, diagnosis)
         return _json({"id": diagnosis, "explanation": tell_explanations(found)})
 
+    _add_files(routes, reception)
     return routes
+
+
+def _add_files(routes: APIRouter, reception: Reception) -> None:
+    """The routes of a diagnosis' sounds and images."""
+    desk = reception.desk
+
+    @routes.get(
+        "/diagnoses/{diagnosis}/files/{column:path}",
+        response_class=Response,
+        responses={200: {"description": "The file.", "content": {"audio/flac": {}, "image/png": {}}}},
+        summary="A sound or an image of the input, as the model read it",
+    )
+    async def read_file(
+        diagnosis: DiagnosisId,
+        column: Column,
+        caller: Annotated[Caller, Depends(reception.allow(Action.DIAGNOSES_READ))],
+    ) -> Response:
+        held, data = await desk.read_file(caller, diagnosis, column)
+        return send_file(diagnosis, held, data)
+
+    @routes.get(
+        "/diagnoses/{diagnosis}/relevance/{column:path}",
+        response_model=RelevanceOut,
+        responses={200: {"content": {"image/png": {}}}},
+        summary="Where a sound or an image speaks for a condition; as a picture where PNG is asked for",
+    )
+    async def locate(
+        request: Request,
+        diagnosis: DiagnosisId,
+        column: Column,
+        caller: Annotated[Caller, Depends(reception.allow(Action.DIAGNOSES_EXPLAIN))],
+        condition: Annotated[
+            str | None, Query(max_length=200, description="By default the first of the ranking.")
+        ] = None,
+    ) -> Response:
+        found, held, data = await desk.locate(caller, diagnosis, column, condition)
+        if "image/png" in request.headers.get("accept", ""):
+            picture = await desk.decoder.run(partial(draw_relevance, found, held, data))
+            return Response(picture, media_type="image/png", headers=dict(SANDBOX))
+        return _json(tell_relevance(diagnosis, found, held))
 
 
 def _after(reception: Reception) -> APIRouter:
@@ -330,6 +404,19 @@ def _oversight(reception: Reception) -> APIRouter:
     return routes
 
 
+def _fields(form: Upload) -> dict[str, Any]:
+    """What a form says beside its files, as JSON would say it.
+
+    Raises:
+        InputError: a field came twice, or the record is not JSON.
+    """
+    twice = [(name[:64], "came more than once") for name, values in form.fields.items() if len(values) > 1]
+    if twice:
+        raise InputError(twice[:MOST_FAULTS])
+    told: dict[str, Any] = {"record": "{}", **{name: values[0] for name, values in form.fields.items()}}
+    return {**told, "record": parse_json(told["record"].encode(), "record")}
+
+
 def _json(content: Mapping[str, Any], status: int = 200) -> Response:
     return Response(to_json(content), status_code=status, media_type="application/json")
 
@@ -337,7 +424,22 @@ def _json(content: Mapping[str, Any], status: int = 200) -> Response:
 def _body(model: type[DiagnosisRequest]) -> dict[str, Any]:
     """What OpenAPI says of a body that is parsed by hand."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    form = {
+        "type": "object",
+        "required": ["patient_id"],
+        "properties": {
+            "patient_id": {"type": "string"},
+            "record": {"type": "string", "contentMediaType": "application/json"},
+            "explain": {"type": "boolean"},
+        },
+        "additionalProperties": {
+            "type": "string",
+            "format": "binary",
+            "description": "A sound or an image, by its column.",
+        },
+    }
+    content = {"application/json": {"schema": schema}, MULTIPART: {"schema": form}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def _need_type(request: Request, *taken: str) -> None:

@@ -127,7 +127,7 @@ def create_app(options: AppOptions, settings: ServiceSettings) -> ASGIApp:
     return Guard(
         Express(app, diagnose=api.diagnoser(reception)),
         metrics=metrics,
-        body_limit=api.BATCH_LIMIT,
+        body_limit=max(api.BATCH_LIMIT, reception.upload_limit),
         in_flight=options.in_flight,
         secure=options.secure,
         loopback=options.demo,

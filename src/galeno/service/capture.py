@@ -42,6 +42,8 @@ SECONDS = 300.0
 """Seconds between exports."""
 ROWS = 5000
 """Diagnoses of one batch at most."""
+ROWS_WITH_FILES = 100
+"""The same where inputs hold sounds or images, which stand in the rows."""
 PLAIN: Mapping[str, pl.DataType] = {
     KEY: pl.String(),
     PATIENT: pl.String(),
@@ -282,7 +284,8 @@ def _append(
             if done is not None:
                 result.append((done, 0))
                 return None
-            stretch, rows = _read(connection, study, cursor)
+            most = ROWS_WITH_FILES if contract.files else ROWS
+            stretch, rows = _read(connection, study, cursor, most)
         kept = [row for row in rows if row["patient"] not in excluded]
         frame = _frame(kept, cipher, contract)
         result.append((stretch, frame.height))
@@ -292,11 +295,11 @@ def _append(
     return result[0]
 
 
-def _read(connection: Connection, study: str, cursor: int) -> tuple[_Stretch, list[RowMapping]]:
+def _read(connection: Connection, study: str, cursor: int, most: int) -> tuple[_Stretch, list[RowMapping]]:
     """The next diagnoses after the cursor, and the stretch of the trail that they are all of."""
     end = _end(connection)
-    rows = list(connection.execute(_query(study, cursor, end.last).limit(ROWS)).mappings())
-    if len(rows) < ROWS:
+    rows = list(connection.execute(_query(study, cursor, end.last).limit(most)).mappings())
+    if len(rows) < most:
         return _Stretch(cursor, end.last, end.mark), rows
     return _Stretch(cursor, rows[-1]["seq"], rows[-1]["mark"][:12]), rows
 

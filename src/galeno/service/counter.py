@@ -14,6 +14,7 @@ from galeno.governance.consent import Consents
 from galeno.records import AuditEntry, Explanation
 from galeno.service.answers import Answer
 from galeno.service.library import Library
+from galeno.service.media_intake import Decoder
 from galeno.service.registrar import Registrar
 from galeno.service.shelf import Served, Shelf
 from galeno.service.together import Together
@@ -62,6 +63,10 @@ class Counter:
         self._together = Together()
         self.explained: OrderedDict[str, tuple[Explanation, ...]] = OrderedDict()
         """The latest explanations by diagnosis."""
+        self.located: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
+        """The latest maps of relevance by diagnosis, column and condition."""
+        self.decoder = Decoder()
+        """Where sounds and images are decoded."""
         self._readers = asyncio.Semaphore(READERS)
 
     def study(self, name: str) -> Study:

@@ -4,13 +4,13 @@ Faces (REST, FHIR, CDS Hooks, pages) translate what was asked into a call of the
 back; they decide nothing.
 """
 
-from galeno.service.diagnosing import Diagnosing
 from galeno.service.following import Following
+from galeno.service.locating import Locating
 from galeno.service.overseeing import Overseeing
 from galeno.service.ranking import Ranking
 from galeno.service.receiving import Receiving
 from galeno.service.steering import Steering
 
 
-class Desk(Receiving, Diagnosing, Ranking, Following, Steering, Overseeing):
+class Desk(Receiving, Locating, Ranking, Following, Steering, Overseeing):
     """Diagnoses and rankings, what follows them, what steers them, and what is seen of them."""

@@ -1,8 +1,8 @@
 """Use cases of a diagnosis: make it, read it, list it, explain it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import perf_counter
@@ -21,6 +21,7 @@ from galeno.service.answers import Answer, Feedback, Outcome, StoredDiagnosis
 from galeno.service.batch import Batch, keep_message, release_message
 from galeno.service.counter import Counter
 from galeno.service.intake import unfit
+from galeno.service.media_intake import clean_files, has_media, hold_files, keep_record, type_media
 from galeno.service.notify import outbox_row
 from galeno.service.shelf import Served
 from galeno.storage import schema
@@ -37,6 +38,27 @@ PAGE = 200
 """Most diagnoses of one page."""
 CLOCK_SKEW = timedelta(days=1)
 """How far ahead of this clock a date may be: time zones, and clocks that go fast."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A record that was taken in.
+
+    Args:
+        record: as it is kept.
+        values: as the model reads it.
+        faults: reasons to review it.
+        shadow: values and faults as the challenger reads it, where that took a decoder.
+        started: when it came.
+        sealed: the record as JSON, and its hash for the trail, where they are long enough to take a while.
+    """
+
+    record: Mapping[str, object]
+    values: Mapping[str, Value]
+    faults: tuple[str, ...]
+    started: float
+    shadow: tuple[Mapping[str, Value], tuple[str, ...]] | None = None
+    sealed: tuple[bytes, str] | None = None
 
 
 class Diagnosing(Counter):
@@ -57,7 +79,8 @@ class Diagnosing(Counter):
             caller: who is asking.
             study: name of the study.
             patient_id: the hospital's own id; it is kept encrypted only.
-            record: column to raw value; columns that are not there are missing.
+            record: column to raw value; columns that are not there are missing. A sound or an image is the
+                bytes of its file, or a data URL.
             explain: also explain the first conditions.
 
         Raises:
@@ -70,9 +93,10 @@ class Diagnosing(Counter):
         """
         await self.permit(caller, Action.DIAGNOSES_CREATE)
         served = self.serving(study)
-        answer, change = await self._make(caller, served, patient_id, record)
+        taken = await self._take(served, patient_id, record)
+        answer, change = await self._make(caller, served, patient_id, taken)
         if explain:
-            explanations = await asyncio.to_thread(_explain, served.model, record)
+            explanations = await self._reason(served.model, taken.record, heavy=taken.sealed is not None)
             answer = replace(answer, explanations=explanations)
             self._remember(answer.id, explanations)
         await self.rooms.commits.commit(change)
@@ -159,7 +183,9 @@ class Diagnosing(Counter):
         """
         await self.permit(caller, Action.DIAGNOSES_LIST)
         table = schema.diagnoses
-        query = select(table).order_by(table.c.id.desc()).limit(min(limit, PAGE) + 1)
+        # an input may hold many megabytes of sounds and images
+        columns = [column for column in table.c if column.name != "record"]
+        query = select(*columns).order_by(table.c.id.desc()).limit(min(limit, PAGE) + 1)
         patient = self.rooms.cipher.pseudonym(patient_id) if patient_id else ""
         if study:
             query = query.where(table.c.study == study)
@@ -201,7 +227,7 @@ class Diagnosing(Counter):
         if explanations is None:
             model = await asyncio.to_thread(self.rooms.shelf.version, row["study"], row["version"])
             record = await asyncio.to_thread(self._unseal, row, "record")
-            explanations = await asyncio.to_thread(_explain, model, record)
+            explanations = await self._reason(model, record, heavy=has_media(model, record))
             self._remember(diagnosis_id, explanations)
         await self.record(self._read_entry(caller, Action.DIAGNOSES_EXPLAIN, row))
         return explanations
@@ -216,27 +242,55 @@ class Diagnosing(Counter):
         self, caller: Caller, study: str, patient_id: str, record: Mapping[str, object]
     ) -> tuple[Answer, Change] | GalenoError:
         try:
-            return await self._make(caller, self.serving(study), patient_id, record, tell=False)
+            served = self.serving(study)
+            taken = await self._take(served, patient_id, record, patient=True)
+            return await self._make(caller, served, patient_id, taken, tell=False)
         except GalenoError as error:
             return error
+
+    async def _take(
+        self, served: Served, patient_id: str, record: Mapping[str, object], *, patient: bool = False
+    ) -> _Taken:
+        """Hold a record to the study's rules; sounds and images are decoded elsewhere than on the loop.
+
+        Args:
+            served: what answers.
+            patient_id: the hospital's own id.
+            record: as it came.
+            patient: wait for a decoder however many are waiting.
+        """
+        started = perf_counter()
+        check_patient_id(patient_id)
+        models = (served.model,) if served.challenger is None else (served.model, served.challenger)
+        if not any(has_media(model, record) for model in models):
+            values, faults = type_record(served.model, record)
+            return _Taken(record, values, faults, started)
+        check_record(served.model, record)
+        work = partial(_take_media, served, record, started, self.rooms.cipher.input_hash)
+        return await self.decoder.run(work, patient=patient)
+
+    async def _reason(
+        self, model: Model, record: Mapping[str, object], *, heavy: bool
+    ) -> tuple[Explanation, ...]:
+        """Explain a record in a thread."""
+        if heavy:
+            return await self.decoder.run(partial(_explain, model, record))
+        return await asyncio.to_thread(_explain, model, record)
 
     async def _make(
         self,
         caller: Caller,
         served: Served,
         patient_id: str,
-        record: Mapping[str, object],
+        taken: _Taken,
         *,
         tell: bool = True,
     ) -> tuple[Answer, Change]:
         """Answer one record, and what is to be written for it: with `tell`, a message as well."""
-        started = perf_counter()
         study = served.entry.study
-        check_patient_id(patient_id)
-        values, faults = type_record(served.model, record)
         patient = self.rooms.cipher.pseudonym(patient_id)
         await self.need_consent(caller, served.model.study, patient, Action.DIAGNOSES_CREATE)
-        diagnosis = await self._together.diagnose(served.model, values, faults)
+        diagnosis = await self._together.diagnose(served.model, taken.values, taken.faults)
         answer = Answer(
             id=new_id("dx"),
             study=study,
@@ -244,15 +298,15 @@ class Diagnosing(Counter):
             patient=patient,
             diagnosis=diagnosis,
         )
-        sealed = to_json(record)
+        sealed, input_hash = taken.sealed or (to_json(taken.record), None)
         rows: list[tuple[Any, Mapping[str, Any]]] = []
-        row = _row(answer, caller, sealed, started)
+        row = _row(answer, caller, sealed, taken.started)
         if not _captured(answer.id, served.model.study.answering.capture):
             row["record"] = None
             answer = replace(answer, captured=False)
         rows.append((schema.diagnoses, row))
         if served.challenger is not None:
-            rows += _shadow(answer, served, record)
+            rows += _shadow(answer, served, taken)
         told = outbox_row(served.model.study, answer.id, diagnosis.reasons) if tell else None
         if told is not None:
             rows.append((schema.outbox, told))
@@ -264,7 +318,7 @@ class Diagnosing(Counter):
             study=study,
             model=f"{diagnosis.version}@{diagnosis.package_sha256[:12]}",
             subject=answer.id,
-            input_hash=self.rooms.cipher.input_hash(sealed),
+            input_hash=input_hash or self.rooms.cipher.input_hash(sealed),
             latency_ms=row["latency_ms"],
         )
         return answer, Change(tuple(rows), (entry,), patient, patient_id)
@@ -273,7 +327,7 @@ class Diagnosing(Counter):
         """A diagnosis with everything that belongs to it."""
         said = _of(connection, schema.feedback, row["id"])
         confirmed = _of(connection, schema.outcomes, row["id"])
-        record = None if row["record"] is None else self._unseal(row, "record")
+        record = None if row["record"] is None else hold_files(self._unseal(row, "record"))
         named = select(schema.identities).where(schema.identities.c.patient == row["patient"])
         identity = connection.execute(named).mappings().first()
         return self._stored(
@@ -316,8 +370,9 @@ class Diagnosing(Counter):
     def _unseal(self, row: Mapping[str, Any], column: str) -> Any:
         return from_json(self.rooms.cipher.open(row["patient"], row[column], "diagnoses", column, row["id"]))
 
-    def _read_entry(self, caller: Caller, action: Action, row: Mapping[str, Any]) -> Any:
-        return self.entry(caller, action, patient=row["patient"], study=row["study"], subject=row["id"])
+    def _read_entry(self, caller: Caller, action: Action, row: Mapping[str, Any], detail: str = "") -> Any:
+        about = {"patient": row["patient"], "study": row["study"], "subject": row["id"]}
+        return self.entry(caller, action, detail=detail, **about)
 
 
 def check_patient_id(patient_id: str) -> None:
@@ -330,24 +385,47 @@ def check_patient_id(patient_id: str) -> None:
         raise InputError([("patient_id", f"is empty or longer than {LONGEST_ID} characters")])
 
 
-def type_record(model: Model, record: Mapping[str, object]) -> tuple[dict[str, Value], tuple[str, ...]]:
-    """The typed values of a record as the model reads them.
-
-    Returns:
-        values by feature column, and reasons to review that the study's rules let through.
+def check_record(model: Model, record: Mapping[str, object]) -> None:
+    """Hold a record to what can stand in one at all.
 
     Raises:
-        InputError: a column that the study does not know, a value that is not a plain one, or one that
-            breaks a rule by which it would be blanked: a clinician who asks is told at once.
+        InputError: a column that the study does not know, or a value that is not a plain one.
     """
     known = model.contract.inputs
     wrong = [(f"record.{name[:64]}", "is not a column of this study") for name in record if name not in known]
     if wrong:
         raise InputError(wrong[:MOST_FAULTS], remedy="GET /v1/studies/{study}/form lists the columns")
-    wrong = [(f"record.{name}", fault) for name, value in record.items() if (fault := unfit(value))]
+    files = model.contract.files
+    wrong = [
+        (f"record.{name}", fault)
+        for name, value in record.items()
+        if (fault := unfit(value, is_file=name in files))
+    ]
     if wrong:
         raise InputError(wrong[:MOST_FAULTS])
+
+
+def type_record(model: Model, record: Mapping[str, object]) -> tuple[dict[str, Value], tuple[str, ...]]:
+    """The typed values of a record without sounds and images as the model reads them.
+
+    Returns:
+        values by feature column, and reasons to review that the study's rules let through.
+
+    Raises:
+        InputError: as `check_record` and `check_values`.
+    """
+    check_record(model, record)
     values, reasons = model.contract.answer_record(record)
+    check_values(model, values, reasons)
+    return values, reasons
+
+
+def check_values(model: Model, values: Mapping[str, Value], reasons: tuple[str, ...]) -> None:
+    """Refuse what would be blanked: a clinician who asks is told at once.
+
+    Raises:
+        InputError: a value breaks a rule by which it is blanked, or a date is to come.
+    """
     if reasons:
         wrong = [
             (f"record.{column}", _say(model, code, column))
@@ -360,7 +438,6 @@ def type_record(model: Model, record: Mapping[str, object]) -> tuple[dict[str, V
         value = values.get(column)
         if isinstance(value, datetime) and value > datetime.now(UTC).replace(tzinfo=None) + CLOCK_SKEW:
             raise InputError([(f"record.{column}", "is in the future")])
-    return values, reasons
 
 
 def sees_all_sites(caller: Caller) -> bool:
@@ -415,13 +492,31 @@ def _answer_json(diagnosis: Diagnosis) -> bytes:
     )
 
 
-def _shadow(answer: Answer, served: Served, record: Mapping[str, object]) -> list[tuple[Any, dict[str, Any]]]:
+def _take_media(
+    served: Served, record: Mapping[str, object], started: float, hash_of: Callable[[bytes], str]
+) -> _Taken:
+    """Take in a record with sounds or images; this takes a while.
+
+    Raises:
+        InputError: a file or another value breaks a rule.
+    """
+    model, challenger = served.model, served.challenger
+    contents = clean_files(model.study, model.contract.files, record)
+    values, faults = type_media(model, record, contents)
+    check_values(model, values, faults)
+    shadow = None if challenger is None else type_media(challenger, record, contents)
+    kept = keep_record(record, contents)
+    sealed = to_json(kept)
+    return _Taken(kept, values, faults, started, shadow, (sealed, hash_of(sealed)))
+
+
+def _shadow(answer: Answer, served: Served, taken: _Taken) -> list[tuple[Any, dict[str, Any]]]:
     """What the challenger would have said, for the journal alone."""
     model = served.challenger
     if model is None:
         return []
     started = perf_counter()
-    diagnosis = model.diagnose(record)
+    diagnosis = model.diagnose_typed(*(taken.shadow or model.contract.answer_record(taken.record)))
     row = {
         "id": f"{answer.id}.{diagnosis.version}",
         "diagnosis": answer.id,

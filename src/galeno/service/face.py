@@ -1,23 +1,27 @@
 """What every face of the service stands on: who is asking, what was sent, and how problems are told."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from galeno.errors import IdentityError, InputError, TooLongError, TooManyRequestsError
+from galeno.errors import IdentityError, InputError, NotFoundError, TooLongError, TooManyRequestsError
 from galeno.governance.access import Action, Caller
 from galeno.service.desk import Desk
 from galeno.service.diagnosing import MOST_FAULTS
 from galeno.service.identity import Identity
-from galeno.service.limits import Limiter
+from galeno.service.limits import Limiter, Places
 from galeno.settings import ServiceSettings
 
 EMERGENCY = "galeno-emergency"
 """Header with the reason for reading another site's case."""
+
+UPLOADS = 8
+"""Requests with sounds or images that a worker takes in at a time."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -35,6 +39,34 @@ class Reception:
     """Requests of one caller."""
     failures: Limiter
     """Wrong keys from one address."""
+    uploads: Places = field(default_factory=lambda: Places(UPLOADS))
+    """Requests with sounds or images."""
+
+    @property
+    def upload_limit(self) -> int:
+        """Bytes of one request with sounds or images."""
+        return self.settings.upload_mib << 20
+
+    @contextmanager
+    def hold_place(self, request: Request) -> Iterator[None]:
+        """Take a place for a request that is large, or does not say how large it is.
+
+        Raises:
+            BusyError: there is none: such requests are held in memory until they are answered.
+        """
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) <= self.body_limit:
+            yield
+            return
+        with self.uploads.take():
+            yield
+
+    def takes_files(self, study: str) -> bool:
+        """Whether records of this study may hold sounds or images."""
+        try:
+            return bool(self.desk.rooms.shelf.get(study).model.contract.files)
+        except NotFoundError:
+            return False
 
     async def caller(self, request: Request, face: str) -> Caller:
         """Who is asking.
@@ -91,8 +123,12 @@ class Reception:
             raise TooManyRequestsError(what, retry_after=max(1, round(wait)))
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, place: str = "body") -> Any:
     """Read JSON; NaN and infinities come through, so that the field that holds them can be named.
+
+    Args:
+        body: the text.
+        place: where it stood, for messages.
 
     Raises:
         InputError: it is not JSON.
@@ -101,7 +137,7 @@ def parse_json(body: bytes) -> Any:
         return from_json(body, allow_inf_nan=True, cache_strings="keys")
     except ValueError as error:
         # the message holds a position, never the text
-        raise InputError([("body", f"is not JSON: {str(error).split(chr(10), 1)[0]}")]) from None
+        raise InputError([(place, f"is not JSON: {str(error).split(chr(10), 1)[0]}")]) from None
 
 
 def read_model(model: type[Body], data: Any) -> Body:

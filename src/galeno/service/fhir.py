@@ -14,7 +14,7 @@ from galeno.errors import GalenoError, InputError, MediaTypeError, NotFoundError
 from galeno.governance.access import Action, Caller
 from galeno.ingest.fhir import FhirRecord, read_bundle
 from galeno.ingest.fhir_check import Issue
-from galeno.service.answers import StoredDiagnosis
+from galeno.service.answers import Answer, StoredDiagnosis
 from galeno.service.face import Reception, parse_json
 from galeno.service.fhir_answer import (
     Telling,
@@ -89,17 +89,30 @@ class _Face:
         _need_type(request, _TAKEN)
         study = self._study(request.query_params.get("study"))
         explain = _flag(request, "explain")
-        bundle = parse_json(await self.reception.body(request))
+        if self.reception.takes_files(study.name):
+            with self.reception.hold_place(request):
+                sent, answer = await self._answer(
+                    request, caller, study, self.reception.upload_limit, explain
+                )
+        else:
+            sent, answer = await self._answer(request, caller, study, None, explain)
+        telling = tell_made(answer, sent, study)
+        return _respond(answer_bundle(telling, self._base(request), sent.issues))
+
+    async def _answer(
+        self, request: Request, caller: Caller, study: Study, limit: int | None, explain: bool
+    ) -> tuple[FhirRecord, Answer]:
+        """Read the Bundle and diagnose its patient."""
+        body = await self.reception.body(request, limit)
         # in a thread: a large Bundle takes a while, and so does the first, which loads the FHIR models
-        sent = await asyncio.to_thread(read_bundle, study, bundle)
+        sent = await asyncio.to_thread(lambda: read_bundle(study, parse_json(body)))
         try:
             answer = await self.reception.desk.diagnose(
                 caller, study.name, sent.patient_id, sent.record, explain=explain
             )
         except InputError as error:
             raise _PlacedError(error, sent) from None
-        telling = tell_made(answer, sent, study)
-        return _respond(answer_bundle(telling, self._base(request), sent.issues))
+        return sent, answer
 
     async def read(self, request: Request) -> Response:
         caller = await self._caller(request, Action.FHIR_READ)

@@ -1,10 +1,40 @@
-"""How often a caller may ask: token buckets by key, in bounded memory."""
+"""How often a caller may ask, and how many large things at a time: in bounded memory."""
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from galeno.errors import SettingError
+from galeno.errors import BusyError, SettingError
+
+
+class Places:
+    """Places for what takes much memory; who finds none is turned away. For one event loop.
+
+    Args:
+        most: how many there are.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._now = 0
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Hold a place.
+
+        Raises:
+            BusyError: there is none.
+        """
+        if self._now >= self._most:
+            raise BusyError(
+                "too many sounds and images are sent at a time", remedy="Try again", retry_after=2
+            )
+        self._now += 1
+        try:
+            yield
+        finally:
+            self._now -= 1
 
 
 class Limiter:

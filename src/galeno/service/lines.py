@@ -23,6 +23,8 @@ GROUP = 32
 """Records that wait for the disk together."""
 LONGEST_LINE = 1_000_000
 """Bytes of one record."""
+LONGEST_WITH_FILES = 16 << 20
+"""Bytes of one record with sounds or images in it."""
 
 Line = tuple[int, bytes]
 
@@ -38,7 +40,13 @@ class Lines(StreamingResponse):
 
 
 async def answer_lines(
-    desk: Desk, caller: Caller, study: str, stream: AsyncIterator[bytes], limit: int
+    desk: Desk,
+    caller: Caller,
+    study: str,
+    stream: AsyncIterator[bytes],
+    limit: int,
+    *,
+    longest: int = LONGEST_LINE,
 ) -> AsyncIterator[bytes]:
     """Diagnose each line of a stream.
 
@@ -51,6 +59,7 @@ async def answer_lines(
         study: name of the study.
         stream: bytes as they arrive.
         limit: bytes of the whole stream.
+        longest: bytes of one line.
 
     Yields:
         a line for each that came in, in their order, each with `line` and `status`.
@@ -60,7 +69,7 @@ async def answer_lines(
 
     async def work() -> None:
         try:
-            async for group in _groups(_lines(stream, limit)):
+            async for group in _groups(_lines(stream, limit, longest)):
                 for line in await _answer(desk, caller, study, group, batch):
                     answers.put_nowait(line)
             await desk.end_batch(study, batch)
@@ -83,22 +92,29 @@ async def answer_lines(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _lines(stream: AsyncIterator[bytes], limit: int) -> AsyncIterator[Line]:
+async def _lines(stream: AsyncIterator[bytes], limit: int, longest: int) -> AsyncIterator[Line]:
     """Numbered lines that are not blank."""
-    rest, number, length = b"", 0, 0
+    held: list[bytes] = []
+    kept = number = length = 0
     async for part in stream:
         length += len(part)
         if length > limit:
             raise TooLongError([("body", f"is longer than {limit} bytes; send it in several parts")])
-        *whole, rest = (rest + part).split(b"\n")
-        if len(rest) > LONGEST_LINE:
-            raise TooLongError([(f"line {number + len(whole) + 1}", f"is longer than {LONGEST_LINE} bytes")])
+        *whole, rest = part.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*held, whole[0]])
+            held, kept = [], 0
+        held.append(rest)
+        kept += len(rest)
+        if kept > longest:
+            raise TooLongError([(f"line {number + len(whole) + 1}", f"is longer than {longest} bytes")])
         for line in whole:
             number += 1
             if line.strip():
                 yield number, line
-    if rest.strip():
-        yield number + 1, rest
+    last = b"".join(held)
+    if last.strip():
+        yield number + 1, last
 
 
 async def _groups(lines: AsyncIterator[Line]) -> AsyncIterator[list[Line]]:

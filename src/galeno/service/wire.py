@@ -16,7 +16,7 @@ Record = Annotated[
     ),
     Field(
         description="Column to value, as `/v1/studies/{study}/form` lists them. Missing columns are missing "
-        "values; unknown ones are refused.",
+        "values; unknown ones are refused. A sound or an image is a data URL (RFC 2397, base64).",
         examples=[{"age": 41, "sex": "F"}],
     ),
 ]
@@ -131,6 +131,13 @@ class ContributionOut(BaseModel):
     contribution: float
 
 
+class ModalityOut(BaseModel):
+    """What all columns of one modality did to a probability."""
+
+    modality: str
+    contribution: float
+
+
 class ExplanationOut(BaseModel):
     """Why one condition has its probability: base and all contributions add up to it."""
 
@@ -139,6 +146,36 @@ class ExplanationOut(BaseModel):
     probability: float
     contributions: list[ContributionOut]
     method: str
+    modalities: list[ModalityOut] = []
+
+
+class RelevanceOut(BaseModel):
+    """Where a sound or an image speaks for a condition."""
+
+    id: str
+    column: str
+    condition: str
+    kind: Literal["sound", "image"]
+    probability: float = Field(description="Of the condition, with the whole file.")
+    values: list[list[float]] = Field(
+        description="What the probability loses when a part is hidden, -1 to 1; rows by columns, from an "
+        "image's top, or from a sound's lowest frequency."
+    )
+    row_edges: list[float] = Field(
+        description="Borders of the rows: Hz of a sound, share of an image's height."
+    )
+    column_edges: list[float] = Field(
+        description="Borders of the columns: seconds of a sound, share of an image's width."
+    )
+
+
+class FileOut(BaseModel):
+    """A sound or an image of an input, as it was kept."""
+
+    media_type: str
+    bytes: int
+    sha256: str
+    href: str = Field(description="Where its bytes are.")
 
 
 class DiagnosisOut(BaseModel):
@@ -197,7 +234,7 @@ class StoredDiagnosisOut(DiagnosisOut):
     face: str
     reviewed: str | None
     patient_id: str | None = None
-    record: dict[str, JsonValue] | None = None
+    record: dict[str, FileOut | JsonValue] | None = None
     feedback: list[FeedbackOut] = []
     outcomes: list[OutcomeOut] = []
 

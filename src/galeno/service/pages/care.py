@@ -16,20 +16,37 @@ from galeno.errors import (
     NotFoundError,
 )
 from galeno.governance.access import Action, decide
-from galeno.service.pages import consent, judgement
+from galeno.service.limits import Places
+from galeno.service.pages import consent, file_page, judgement
 from galeno.service.pages.again import Again
-from galeno.service.pages.form import PATIENT, desk_faults, draw_groups, field_id, labels_of, read_record
+from galeno.service.pages.form import (
+    PATIENT,
+    desk_faults,
+    draw_groups,
+    field_id,
+    has_files,
+    labels_of,
+    read_record,
+)
 from galeno.service.pages.form_body import Form, read_form_body
-from galeno.service.pages.frame import Frame
+from galeno.service.pages.frame import POLICY, Frame
 from galeno.service.pages.result_page import ResultPage
 from galeno.service.pages.session import Session, SignInNeededError
 from galeno.service.pages.sign_names import SignNames
 from galeno.service.pages.signs import cell_of, parse_signs
 from galeno.service.pages.words import Words
 from galeno.service.problems import status_of
+from galeno.service.upload import LARGEST_FILE, is_upload
 
 FORM_LIMIT: Final = 400_000
-"""Bytes of a form of findings, as browsers encode it."""
+"""Bytes of a form of findings, as browsers encode it, without its files."""
+FILE_HEADERS: Final[Mapping[str, str]] = {
+    "content-security-policy": f"{POLICY}; media-src 'self' blob:",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(self)",
+}
+"""Of a form that takes sounds and images: what was chosen or recorded is played before it is sent."""
+LONGEST_RECORDING: Final = 30
+"""Seconds that a page records from the microphone."""
 
 _TROUBLES: Final = ((ConsentError, "consent"), (BusyError, "busy"), (JournalError, "journal"))
 
@@ -45,6 +62,8 @@ class FormPage:
         self._frame = frame
         self._desk = frame.desk
         self._names = SignNames(frame.desk)
+        # whoever is not signed in can take no place from those who are
+        self._strangers = Places(1)
 
     async def open(self, request: Request, session: Session, study: str, consent_id: str) -> Response:
         """The empty form, after the consent where the study asks for one.
@@ -71,13 +90,17 @@ class FormPage:
         """The form with what was typed."""
         form = await self._desk.read_form(session.caller(), study)
         words = self._frame.words(request, session)
-        return await self._frame.page(
+        takes_files = has_files(form)
+        page = await self._frame.page(
             request,
             session,
             "new.html",
             status=again.status,
             form=form,
-            groups=draw_groups(form, again.sent, words),
+            groups=draw_groups(form, again.sent, words, again.lost),
+            takes_files=takes_files,
+            largest=LARGEST_FILE,
+            longest=LONGEST_RECORDING,
             patient=again.sent.get(PATIENT, patient),
             asked=form["consent"],
             faults=again.faults,
@@ -86,28 +109,42 @@ class FormPage:
             stopped=study in self._desk.stopped,
             stop_reason=self._desk.stopped.get(study, ""),
         )
+        if takes_files:
+            page.headers.update(FILE_HEADERS)
+        return page
 
     async def diagnose(self, request: Request, study: str) -> Response:
         """Diagnose what was typed. Whatever goes wrong, what was typed is on the page that answers."""
+        if not is_upload(request):
+            return await self._diagnose(request, study)
+        signed_in = await self._frame.sessions.find(request) is not None
+        places = self._frame.reception.hold_place(request) if signed_in else self._strangers.take()
+        with places:
+            return await self._diagnose(request, study)
+
+    async def _diagnose(self, request: Request, study: str) -> Response:
         sent = await self._read(request)
         try:
             session = await self._frame.need(request, Action.DIAGNOSES_CREATE)
         except SignInNeededError:
             kept = [(name, value) for name in sent for value in sent.all(name) if name != "csrf"]
-            return await self._frame.page(request, None, "signed_out.html", status=401, kept=kept)
+            return await self._frame.page(
+                request, None, "signed_out.html", status=401, kept=kept, lost=bool(sent.files)
+            )
+        lost = tuple(sent.files)
         if not hmac.compare_digest(sent.get("csrf", "").encode(), session.csrf.encode()):
             # The form is of a session before this one: nothing is done until it is sent from the new page.
-            return await self.draw(request, session, study, "", Again(sent, {}, 403, "session"))
+            return await self.draw(request, session, study, "", Again(sent, {}, 403, "session", lost))
         form = await self._desk.read_form(session.caller(), study)
         words = self._frame.words(request, session)
-        record, faults = read_record(form, sent, words)
+        record, faults = read_record(form, sent, words, sent.files)
         faults |= await self._name_signs(session, form, record, words, faults)
         if not sent.text(PATIENT):
             faults = {PATIENT: words.gettext("Enter the patient's id, at most 200 characters."), **faults}
         if not record and not faults:
             faults = {"form": words.gettext("Nothing was entered. Fill in what is known.")}
         if faults:
-            return await self.draw(request, session, study, "", Again(sent, faults, 422))
+            return await self.draw(request, session, study, "", Again(sent, faults, 422, lost=lost))
         try:
             answer = await self._desk.diagnose(session.caller(), study, sent.text(PATIENT), record)
         except (InputError, ConsentError, BusyError, JournalError) as error:
@@ -143,7 +180,7 @@ class FormPage:
         """
         if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             raise AccessError("this form is too old, or was not one of ours")
-        return await read_form_body(request, self._frame.reception, FORM_LIMIT)
+        return await read_form_body(request, self._frame.reception, FORM_LIMIT, files=True)
 
     async def _patient_of(self, session: Session, study: str, consent_id: str) -> str | None:
         """The patient of a consent that holds; None where there is none."""
@@ -193,6 +230,7 @@ def router(frame: Frame) -> APIRouter:
         session = await frame.need(request, Action.DIAGNOSES_READ)
         return await result.draw(request, session, diagnosis, Again())
 
+    file_page.add_routes(routes, frame)
     consent.add_routes(routes, frame)
     judgement.add_routes(routes, frame)
     return routes
@@ -201,6 +239,7 @@ def router(frame: Frame) -> APIRouter:
 def _again(error: GalenoError, form: Mapping[str, Any], sent: Form, words: Words) -> Again:
     """The form once more, with everything that was typed and why it was not taken."""
     status, _ = status_of(error)
+    lost = tuple(sent.files)
     if isinstance(error, InputError):
-        return Again(sent, desk_faults(form, error.faults, words), status)
-    return Again(sent, {}, status, next(name for kind, name in _TROUBLES if isinstance(error, kind)))
+        return Again(sent, desk_faults(form, error.faults, words), status, lost=lost)
+    return Again(sent, {}, status, next(name for kind, name in _TROUBLES if isinstance(error, kind)), lost)

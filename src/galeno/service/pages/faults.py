@@ -50,7 +50,7 @@ _SAID: Final[tuple[tuple[type[GalenoError], str, str], ...]] = (
     (
         TooLongError,
         mark("That is too much at once"),
-        mark("Shorten the texts and send the form again."),
+        mark("Shorten the texts or choose smaller files, and send the form again."),
     ),
     (
         MediaTypeError,
@@ -127,6 +127,7 @@ _DETAILS: Final = frozenset(
     {
         mark("this model was stopped by its owners"),
         mark("no such diagnosis"),
+        mark("no such file in this diagnosis"),
         mark("no such consent"),
         mark("no such model"),
         mark("no such study or version"),

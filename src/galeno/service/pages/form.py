@@ -7,14 +7,19 @@ wrong for somebody who said which unit it is.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from galeno.ingest.values import comma_number_of, number_of, time_of
+from galeno.media.content import IMAGE_ENDINGS, SOUND_ENDINGS
+from galeno.service.pages.file_words import fault_text
+from galeno.service.pages.form_body import NO_FILES
 from galeno.service.pages.signs import cell_of, parse_signs, shape_fault
 from galeno.service.pages.vocabulary import say_group, say_option, say_unit
 from galeno.service.pages.words import Words
+from galeno.service.upload import File
 
 PATIENT: Final = "patient_id"
 VALUE: Final = "v."
@@ -30,8 +35,15 @@ FEW_OPTIONS: Final = 3
 """Options that are shown side by side; more are a list."""
 FEW_LETTERS: Final = 16
 """Letters of such options together; longer ones are a list."""
+ENDINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "sound": ("audio/*", *SOUND_ENDINGS),
+    "image": ("image/*", *IMAGE_ENDINGS),
+}
+"""What a browser offers first when a file is chosen, by the type of its column."""
 _DIGITS: Final = 6
 """Significant digits of a converted number."""
+_RULE = re.compile(r"\((\w+)\)$")
+"""How the desk names the rule that a file breaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,7 @@ class Field:
         name: of the form's field.
         unit_name: of the form's field that tells the unit.
         column: of the study.
-        type: number, category, flag, text, date or terms; names the template.
+        type: number, category, flag, text, date, terms, sound or image; names the template.
         label: in the reader's language.
         value: as it was typed; `yes`, `no` or empty for a flag.
         units: that a number may be typed in, the column's own first; empty where it has none.
@@ -72,6 +84,7 @@ class Field:
         usual: lowest and highest number that the model learned from.
         hint: the possible range in words; empty for none.
         required: whether the study asks for it.
+        lost: whether a file was sent in it that must be chosen again.
     """
 
     id: str
@@ -88,6 +101,12 @@ class Field:
     usual: tuple[float, float] | None
     hint: str
     required: bool
+    lost: bool = False
+
+    @property
+    def accept(self) -> str:
+        """What a browser offers first when a file is chosen."""
+        return ",".join(ENDINGS.get(self.type, ()))
 
     @property
     def few(self) -> bool:
@@ -122,19 +141,22 @@ class Group:
         return len(self.flags) >= SEARCH_FROM
 
 
-def draw_groups(form: Mapping[str, Any], sent: Mapping[str, str], words: Words) -> tuple[Group, ...]:
+def draw_groups(
+    form: Mapping[str, Any], sent: Mapping[str, str], words: Words, lost: Collection[str] = ()
+) -> tuple[Group, ...]:
     """The sections of a form, in the order of the study, with what was typed in them.
 
     Args:
         form: of `Desk.read_form`.
         sent: what was typed, by the fields' names; empty for a new form.
         words: the reader's language.
+        lost: names of the fields whose files must be chosen again.
     """
     columns = form["fields"]
     groups = []
     for number, name in enumerate(form["groups"]):
         drawn = [
-            _draw_field(place, column, sent, words)
+            _draw_field(place, column, sent, words, lost)
             for place, column in enumerate(columns)
             if column["group"] == name
         ]
@@ -153,8 +175,16 @@ def draw_groups(form: Mapping[str, Any], sent: Mapping[str, str], words: Words) 
     return tuple(groups)
 
 
+def has_files(form: Mapping[str, Any]) -> bool:
+    """Whether a form takes sounds or images."""
+    return any(column["type"] in ENDINGS for column in form["fields"])
+
+
 def read_record(
-    form: Mapping[str, Any], sent: Mapping[str, str], words: Words
+    form: Mapping[str, Any],
+    sent: Mapping[str, str],
+    words: Words,
+    files: Mapping[str, File] = NO_FILES,
 ) -> tuple[dict[str, object], dict[str, str]]:
     """The record that was typed.
 
@@ -162,6 +192,7 @@ def read_record(
         form: of `Desk.read_form`.
         sent: what was typed, by the fields' names.
         words: the reader's language.
+        files: that were chosen, by the fields' names; nothing of them is read here.
 
     Returns:
         column to value, without the fields that were left empty, and what is wrong, by the fields' ids.
@@ -170,7 +201,7 @@ def read_record(
     faults: dict[str, str] = {}
     for group in draw_groups(form, sent, words):
         for field in (*group.fields, *group.flags):
-            value, fault = _read_field(field, words)
+            value, fault = _read_field(field, words, files)
             if field.type == "flag" and value is None and not fault and group.rest:
                 value = False
             if fault:
@@ -216,11 +247,16 @@ def desk_faults(form: Mapping[str, Any], faults: Sequence[tuple[str, str]], word
         if field == PATIENT:
             found[PATIENT] = words.gettext("Enter the patient's id, at most 200 characters.")
         else:
-            found[ids.get(field, "form")] = said.get(fault, words.gettext("This value is not accepted."))
+            rule = _RULE.search(fault)
+            told = "" if rule is None else fault_text(rule[1], words)
+            other = told or words.gettext("This value is not accepted.")
+            found[ids.get(field, "form")] = said.get(fault, other)
     return found
 
 
-def _draw_field(place: int, column: Mapping[str, Any], sent: Mapping[str, str], words: Words) -> Field:
+def _draw_field(
+    place: int, column: Mapping[str, Any], sent: Mapping[str, str], words: Words, lost: Collection[str]
+) -> Field:
     name = column["name"]
     chosen = sent.get(f"{UNIT}{name}", column["unit"])
     known = {column["unit"], *(one["unit"] for one in column["convert"])}
@@ -262,6 +298,7 @@ def _draw_field(place: int, column: Mapping[str, Any], sent: Mapping[str, str], 
         usual=None if usual is None else (usual["min"], usual["max"]),
         hint=range_of(column["min"], column["max"], unit, words),
         required=column["required"],
+        lost=f"{VALUE}{name}" in lost,
     )
 
 
@@ -282,9 +319,11 @@ def _figure(value: float, words: Words) -> str:
     return words.number(rounded, 0 if rounded.is_integer() else None)
 
 
-def _read_field(field: Field, words: Words) -> tuple[object, str]:
+def _read_field(field: Field, words: Words, files: Mapping[str, File]) -> tuple[object, str]:
     """The value of a field, None where it was left empty, and what is wrong with it."""
     text = field.value.strip()
+    if field.type in ENDINGS:
+        return _read_file(field, text, files.get(field.name), words)
     if not text:
         return None, ""
     if field.type == "number":
@@ -305,6 +344,15 @@ def _read_field(field: Field, words: Words) -> tuple[object, str]:
         most = words.number(LONGEST_TEXT)
         fault = words.gettext("At most %(most)s characters; shorten the text.", most=most)
     return value, fault
+
+
+def _read_file(field: Field, text: str, file: File | None, words: Words) -> tuple[bytes | None, str]:
+    """The bytes of a file, which the desk reads; a text in its place comes from no page of ours."""
+    if file is None:
+        return None, fault_text("wrong_type", words) if text else ""
+    if not file.fits("sound" if field.type == "sound" else "image"):
+        return None, fault_text("wrong_type", words)
+    return file.data, ""
 
 
 def _read_terms(text: str, words: Words) -> tuple[str | None, str]:

@@ -1,22 +1,34 @@
-"""What a form sent: `application/x-www-form-urlencoded` of bounded length (WHATWG URL, section 5)."""
+"""What a form sent: `application/x-www-form-urlencoded` of bounded length (WHATWG URL, section 5).
+
+A form that takes files comes as `multipart/form-data`, see `galeno.service.upload`.
+"""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from galeno.errors import InputError, MediaTypeError
+from galeno.errors import InputError, MediaTypeError, TooLongError
 from galeno.service.face import Reception
+from galeno.service.upload import File, is_upload, read_upload
 
 MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 MOST_FIELDS: Final = 2000
+NO_FILES: Final[Mapping[str, File]] = MappingProxyType({})
 
 
 class Form(Mapping[str, str]):
-    """Fields of a form. A field that came more than once gives its last value here, all of them in `all`."""
+    """Fields of a form. A field that came more than once gives its last value here, all of them in `all`.
 
-    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+    Args:
+        pairs: names and values of the fields.
+        files: that were chosen, by the names of their fields; they are no values of the mapping.
+    """
+
+    def __init__(self, pairs: list[tuple[str, str]], files: Mapping[str, File] = NO_FILES) -> None:
+        self.files = files
         self._values: dict[str, list[str]] = {}
         for name, value in pairs:
             self._values.setdefault(name, []).append(value)
@@ -42,18 +54,25 @@ class Form(Mapping[str, str]):
         return self._values[name][-1].strip() if name in self._values else ""
 
 
-async def read_form_body(request: Request, reception: Reception, limit: int) -> Form:
+async def read_form_body(request: Request, reception: Reception, limit: int, *, files: bool = False) -> Form:
     """Read a form.
 
     Args:
         request: the POST.
         reception: reads bodies of bounded length.
-        limit: bytes that are read.
+        limit: bytes that are read; with files, bytes of all the other fields.
+        files: whether files may come. Take a place for uploads first.
 
     Raises:
         MediaTypeError: it is not a form.
         InputError: it is too long, holds too many fields, or is not text.
     """
+    if files and is_upload(request):
+        upload = await read_upload(request, reception)
+        pairs = [(name, value) for name, values in upload.fields.items() for value in values]
+        if sum(len(name) + len(value) for name, value in pairs) > limit:
+            raise TooLongError([("body", f"holds texts of more than {limit} characters")])
+        return _clean(pairs, upload.files)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in {MEDIA_TYPE, ""}:
         raise MediaTypeError([("body", f"must be {MEDIA_TYPE}")])
@@ -68,7 +87,11 @@ async def read_form_body(request: Request, reception: Reception, limit: int) -> 
         )
     except ValueError:
         raise InputError([("body", "cannot be read as a form")]) from None
+    return _clean(pairs)
+
+
+def _clean(pairs: list[tuple[str, str]], files: Mapping[str, File] = NO_FILES) -> Form:
     if any("\x00" in name or "\x00" in value for name, value in pairs):
         raise InputError([("body", "cannot be read as a form")])
     # Browsers send line ends as CR LF, whatever was typed.
-    return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs])
+    return Form([(name, value.replace("\r\n", "\n")) for name, value in pairs], files)

@@ -13,9 +13,11 @@ from galeno.records import Contribution, Explanation
 from galeno.service.answers import StoredDiagnosis
 from galeno.service.cds_cards import REASONS
 from galeno.service.following import OTHER
+from galeno.service.media_intake import HeldFile
+from galeno.service.pages.file_words import file_reason, kind_text
 from galeno.service.pages.signs import parse_signs
 from galeno.service.pages.vocabulary import say_group, say_option, say_unit
-from galeno.service.pages.words import Words
+from galeno.service.pages.words import Words, mark
 from galeno.study import Column, Study
 
 SPOKEN: Final = 6
@@ -23,6 +25,20 @@ SPOKEN: Final = 6
 LEAST: Final = 0.0005
 """Contributions below it are not told: they would read 0.0 points."""
 NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
+MODALITIES: Final[Mapping[str, str]] = {
+    "table": mark("Measurements and answers"),
+    "text": mark("Free text"),
+    "phenotype": mark("Signs (HPO)"),
+    "audio": mark("Sound"),
+    "image": mark("Image"),
+}
+_MISSING: Final[Mapping[str, str]] = {
+    "table": mark("There are no measurements; the model was trained with them."),
+    "text": mark("There is no free text; the model was trained with it."),
+    "phenotype": mark("There are no signs; the model was trained with them."),
+    "audio": mark("There is no sound; the model was trained with it."),
+    "image": mark("There is no image; the model was trained with it."),
+}
 _LONGEST: Final = 140
 """Characters of a text that are shown beside its contribution."""
 
@@ -66,6 +82,8 @@ class Spoken:
     against: tuple[Finding, ...]
     others: int
     """How many more findings had a part."""
+    modalities: tuple[Finding, ...] = ()
+    """What each kind of input did, the largest effect first; empty where there is only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +124,11 @@ class Result:
 
 
 def draw_result(
-    stored: StoredDiagnosis, study: Study, words: Words, names: Mapping[str, str] = NO_NAMES
+    stored: StoredDiagnosis,
+    study: Study,
+    words: Words,
+    names: Mapping[str, str] = NO_NAMES,
+    files: Mapping[str, str] = NO_NAMES,
 ) -> Result:
     """The page's view of a diagnosis.
 
@@ -115,6 +137,7 @@ def draw_result(
         study: the study as its champion knows it; a condition that it no longer has keeps its name.
         words: the reader's language.
         names: of signs, by their ids.
+        files: what the sounds and images are, by their columns.
     """
     open_ = set(stored.not_ruled_out)
     rare = {each.name for each in study.classes if each.rare}
@@ -164,16 +187,28 @@ def draw_result(
             "condition is among those marked.",
             coverage=words.percent(study.learning.conformal.coverage),
         ),
-        entered=_entered(stored.record or {}, study, words, names),
+        entered=_entered({**(stored.record or {}), **files}, study, words, names),
         history=_history(stored, study, words),
     )
 
 
 def draw_spoken(
-    explanations: Sequence[Explanation], study: Study, words: Words, names: Mapping[str, str] = NO_NAMES
+    explanations: Sequence[Explanation],
+    study: Study,
+    words: Words,
+    names: Mapping[str, str] = NO_NAMES,
+    files: Mapping[str, str] = NO_NAMES,
 ) -> tuple[Spoken, ...]:
-    """What spoke for and against the first conditions, largest effect first; `names` of signs by id."""
-    return tuple(_spoken(explanation, study, words, names) for explanation in explanations)
+    """What spoke for and against the first conditions, largest effect first.
+
+    Args:
+        explanations: of the desk.
+        study: what answered.
+        words: the reader's language.
+        names: of signs, by their ids.
+        files: what the sounds and images are, by their columns.
+    """
+    return tuple(_spoken(explanation, study, words, names, files) for explanation in explanations)
 
 
 def condition_label(study: Study, name: str, words: Words) -> str:
@@ -219,14 +254,12 @@ def reason_text(study: Study, reason: str, words: Words) -> str:
         "out_of_range": words.gettext("%(name)s is outside the values that the model knows.", name=name),
         "bad_value": words.gettext("%(name)s could not be used as it was entered.", name=name),
     }
-    return (about if what else texts).get(code, reason)
+    return (about if what else texts).get(code) or file_reason(code, name, words) or reason
 
 
 def _missing_text(modality: str, words: Words) -> str:
-    if modality == "text":
-        return words.gettext("There is no free text; the model was trained with it.")
-    if modality == "table":
-        return words.gettext("There are no measurements; the model was trained with them.")
+    if modality in _MISSING:
+        return words.gettext(_MISSING[modality])
     return words.gettext("Missing: %(name)s.", name=modality)
 
 
@@ -255,6 +288,8 @@ def value_text(
         case int() | float():
             unit = "" if column is None else say_unit(column.unit, words.language)
             return f"{number_text(value, words)} {unit}".strip()
+        case HeldFile():
+            return kind_text(value.kind, words)
     text = ";".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     if column is not None and column.type == "terms":
         text = signs_text(text, words, names)
@@ -314,19 +349,25 @@ def _listed(names: Sequence[str], words: Words) -> str:
     return words.gettext("%(first)s and %(last)s", first=", ".join(names[:-1]), last=names[-1])
 
 
-def _spoken(explanation: Explanation, study: Study, words: Words, names: Mapping[str, str]) -> Spoken:
+def _spoken(
+    explanation: Explanation,
+    study: Study,
+    words: Words,
+    names: Mapping[str, str],
+    files: Mapping[str, str],
+) -> Spoken:
     told = [each for each in explanation.contributions if abs(each.contribution) >= LEAST]
     largest = max((abs(each.contribution) for each in told), default=1.0)
     for_it = [each for each in told if each.contribution > 0]
     against = [each for each in told if each.contribution < 0]
 
     def finding(each: Contribution) -> Finding:
-        points = words.number(abs(each.contribution) * 100, 1)
+        value = files.get(each.column, each.value)
         return Finding(
             label=column_label(study, each.column, words),
-            value=value_text(study.columns.get(each.column), each.value, words, short=True, names=names),
+            value=value_text(study.columns.get(each.column), value, words, short=True, names=names),
             entered=each.value is not None,
-            points=("+" if each.contribution > 0 else "\u2212") + points,
+            points=_points(each.contribution, words),
             size=abs(each.contribution) / largest,
         )
 
@@ -337,7 +378,31 @@ def _spoken(explanation: Explanation, study: Study, words: Words, names: Mapping
         for_it=tuple(finding(each) for each in for_it[:SPOKEN]),
         against=tuple(finding(each) for each in against[:SPOKEN]),
         others=max(0, len(for_it) - SPOKEN) + max(0, len(against) - SPOKEN),
+        modalities=_modalities(explanation, words),
     )
+
+
+def _modalities(explanation: Explanation, words: Words) -> tuple[Finding, ...]:
+    shares = explanation.modalities
+    if len(shares) < 2:
+        return ()
+    largest = max(abs(each.contribution) for each in shares) or 1.0
+    return tuple(
+        Finding(
+            label=words.gettext(MODALITIES.get(each.modality, each.modality)),
+            value="",
+            entered=True,
+            points=_points(each.contribution, words),
+            size=each.contribution / largest,
+        )
+        for each in shares
+    )
+
+
+def _points(contribution: float, words: Words) -> str:
+    """Percentage points with sign; none where they round to nothing."""
+    sign = "" if abs(contribution) < LEAST else "+" if contribution > 0 else "\u2212"
+    return sign + words.number(abs(contribution) * 100, 1)
 
 
 def _entered(

@@ -8,9 +8,18 @@ from fastapi import Request, Response
 from galeno.errors import ConflictError, NotFoundError, PackageError, RegistryError
 from galeno.service.answers import StoredDiagnosis
 from galeno.service.following import OTHER
+from galeno.service.media_intake import HeldFile
 from galeno.service.pages.again import Again
+from galeno.service.pages.file_words import extent_text
 from galeno.service.pages.frame import Frame
-from galeno.service.pages.result import Spoken, condition_label, draw_result, draw_spoken, reason_codes
+from galeno.service.pages.result import (
+    Spoken,
+    column_label,
+    condition_label,
+    draw_result,
+    draw_spoken,
+    reason_codes,
+)
 from galeno.service.pages.session import Session
 from galeno.service.pages.sign_names import SignNames
 from galeno.service.pages.signs import parse_signs
@@ -40,6 +49,7 @@ class ResultPage:
         study = self._desk.study(stored.study)
         words = self._frame.words(request, session)
         names = await self._name_signs(session, stored, words)
+        files = await self._files(session, stored, words)
         return await self._frame.page(
             request,
             session,
@@ -47,8 +57,9 @@ class ResultPage:
             status=again.status,
             stored=stored,
             study=study,
-            result=draw_result(stored, study, words, names),
-            spoken=await self._spoken(session, stored, words, names),
+            result=draw_result(stored, study, words, names, files),
+            spoken=await self._spoken(session, stored, words, names, files),
+            files={name: column_label(study, name, words) for name in files},
             conditions={
                 **{name: condition_label(study, name, words) for name in study.class_names},
                 OTHER: condition_label(study, OTHER, words),
@@ -71,8 +82,23 @@ class ResultPage:
         ids = [sign.token for text in listed for sign in parse_signs(text)]
         return await self._names.of(session, ids, words)
 
+    async def _files(self, session: Session, stored: StoredDiagnosis, words: Words) -> dict[str, str]:
+        """What the sounds and images are, by their columns, in the order of the study."""
+        record = stored.record or {}
+        told = {}
+        for name in self._desk.study(stored.study).features_columns:
+            if isinstance(record.get(name), HeldFile):
+                held, data = await self._desk.read_file(session.caller(), stored.id, name)
+                told[name] = extent_text(held.kind, data, words)
+        return told
+
     async def _spoken(
-        self, session: Session, stored: StoredDiagnosis, words: Words, names: Mapping[str, str]
+        self,
+        session: Session,
+        stored: StoredDiagnosis,
+        words: Words,
+        names: Mapping[str, str],
+        files: Mapping[str, str],
     ) -> tuple[Spoken, ...] | None:
         """What spoke for and against; None where that can no longer be told."""
         if stored.record is None:
@@ -81,7 +107,7 @@ class ResultPage:
             explanations = await self._desk.explain(session.caller(), stored.id)
         except (ConflictError, NotFoundError, PackageError, RegistryError):
             return None
-        return draw_spoken(explanations, self._desk.study(stored.study), words, names)
+        return draw_spoken(explanations, self._desk.study(stored.study), words, names, files)
 
 
 def _labels(words: Words) -> dict[str, str]:

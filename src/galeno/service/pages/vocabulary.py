@@ -19,6 +19,8 @@ _GROUPS: Final = (
     ("medicación", "medication"),
     ("imagen", "imaging"),
     ("nota", "note"),
+    ("fenotipo", "phenotype"),
+    ("auscultación", "auscultation"),
 )
 _UNITS: Final = (
     ("años", "years"),

@@ -1,0 +1,69 @@
+"""Sounds and images that go out: as they were kept, and with what speaks in them drawn over."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from fastapi import Response
+from numpy.typing import NDArray
+
+from galeno.media.image import read_image
+from galeno.media.picture import highest_shown, image_png, overlay, spectrogram_png
+from galeno.media.sound import Sound, read_sound
+from galeno.model.relevance import Relevance
+from galeno.service.media_intake import HeldFile
+
+SANDBOX: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+"""Headers of a file that somebody sent: no browser shall run it, guess what it is, or keep it."""
+SIDE: Final = 512
+"""Pixels of a picture's longer side, of an image."""
+LEAST: Final = 0.05
+"""Change of a probability that is drawn in full colour at least; else noise would look like a finding."""
+_ROWS: Final = 256
+_ENDINGS: Final[Mapping[str, str]] = {"audio/flac": "flac", "image/png": "png"}
+
+
+def send_file(diagnosis_id: str, held: HeldFile, data: bytes) -> Response:
+    """A file as a response; its name tells the diagnosis alone."""
+    name = f"{diagnosis_id}-{held.kind}.{_ENDINGS[held.media_type]}"
+    headers = {**SANDBOX, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(data, media_type=held.media_type, headers=headers)
+
+
+def draw_file(held: HeldFile, data: bytes) -> bytes:
+    """The picture of a clean file, as PNG: an image, or the spectrogram of a sound."""
+    if held.kind == "image":
+        return image_png(read_image(data), SIDE)
+    return spectrogram_png(read_sound(data))
+
+
+def draw_relevance(relevance: Relevance, held: HeldFile, data: bytes) -> bytes:
+    """`draw_file` with the relevance drawn over: warm where it speaks for the condition, cool against.
+
+    Args:
+        relevance: of the file.
+        held: what it is.
+        data: the clean file.
+
+    Returns:
+        PNG. The colour is full at the greatest change of the probability, or at LEAST where all are smaller.
+    """
+    most = max(LEAST, float(np.abs(relevance.values).max(initial=0)))
+    if held.kind == "image":
+        return overlay(draw_file(held, data), relevance.values / most)
+    sound = read_sound(data)
+    return overlay(spectrogram_png(sound), _over_spectrogram(relevance, sound) / most)
+
+
+def _over_spectrogram(relevance: Relevance, sound: Sound) -> NDArray[np.float64]:
+    """Relevance on the spectrogram's own grid: highest frequency first, in equal steps; nothing outside."""
+    top = highest_shown(sound)
+    middles = top * (1 - (np.arange(_ROWS) + 0.5) / _ROWS)
+    bands = np.searchsorted(relevance.row_edges, middles, side="right") - 1
+    inside = (bands >= 0) & (bands < len(relevance.values))
+    rows = relevance.values[np.clip(bands, 0, len(relevance.values) - 1)]
+    return np.where(inside[:, np.newaxis], rows, 0.0)

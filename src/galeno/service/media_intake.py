@@ -1,0 +1,227 @@
+"""Sounds and images that come in with a record: checked, written anew, and described before a model answers.
+
+A file is held to its size and to what its first bytes say before anything is decoded; decoders are bounded
+(see `galeno.media`). What is kept is the clean content, as a data URL (RFC 2397) in its column.
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final, TypeVar
+
+from galeno.errors import BusyError, InputError
+from galeno.ingest.values import BLANKS, Value, codes_of
+from galeno.media.content import Kind, clean, from_data_url, is_canonical, to_data_url
+from galeno.media.fault import MediaFault
+from galeno.media.limits import ImageLimits, SoundLimits
+from galeno.model.model import Model
+from galeno.service.upload import LARGEST_FILE, File
+from galeno.study import Study
+
+T = TypeVar("T")
+AT_ONCE: Final = 2
+"""Records with sounds or images that a worker decodes at a time."""
+QUEUE: Final = 64
+"""Records that may wait for that; more are turned away."""
+
+_SOUNDS = SoundLimits(bytes=LARGEST_FILE)
+_IMAGES = ImageLimits(bytes=LARGEST_FILE)
+_DECLARED = re.compile(r"data:([^,;]{0,127})", re.IGNORECASE)
+_KEPT: Mapping[str, Kind] = {"data:audio/flac;base64,": "sound", "data:image/png;base64,": "image"}
+_MEDIA_TYPES: Mapping[Kind, str] = {"sound": "audio/flac", "image": "image/png"}
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A file of a record that was kept, without its bytes.
+
+    Args:
+        kind: sound or image.
+        media_type: audio/flac or image/png.
+        bytes: how many there are.
+        sha256: of them, in hex.
+    """
+
+    kind: Kind
+    media_type: str
+    bytes: int
+    sha256: str
+
+
+class Decoder:
+    """Threads of a worker that decode and describe, so that the event loop need not.
+
+    Args:
+        at_once: how many.
+        queue: records that may wait for them.
+    """
+
+    def __init__(self, at_once: int = AT_ONCE, queue: int = QUEUE) -> None:
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="galeno-decoder")
+        self._most = at_once + queue
+        self._now = 0
+
+    async def run(self, work: Callable[[], T], *, patient: bool = False) -> T:
+        """Do some work in one of the threads.
+
+        Args:
+            work: what is to be done.
+            patient: wait however many are before it; for who brings a bounded number, one by one.
+
+        Raises:
+            BusyError: too many are waiting.
+        """
+        if self._now >= self._most and not patient:
+            raise BusyError("too many sounds and images are waiting", remedy="Try again", retry_after=2)
+        self._now += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._now -= 1
+
+
+def has_media(model: Model, record: Mapping[str, object]) -> bool:
+    """Whether a record brings something that takes a decoder, or a network, to read."""
+    contract, describer = model.contract, model.describer
+    if not contract.files and not describer.columns:
+        return False
+    return any(record.get(name) is not None for name in (*contract.files, *describer.columns))
+
+
+def clean_files(
+    study: Study, names: tuple[str, ...], record: Mapping[str, object]
+) -> dict[str, bytes | None]:
+    """The clean contents of a record's sounds and images.
+
+    Args:
+        study: says what each column holds.
+        names: its columns of sounds and images.
+        record: values there are data URLs, files as bytes, or nothing.
+
+    Returns:
+        by column that the record names; None where it says in words that there is none.
+
+    Raises:
+        InputError: a value is no such file, or breaks a rule; each is named.
+    """
+    found: dict[str, bytes | None] = {}
+    faults: list[tuple[str, str]] = []
+    missing = codes_of(study.records.missing)
+    for name in names:
+        value = record.get(name)
+        if value is None or (isinstance(value, str) and value.strip(BLANKS) in missing):
+            if name in record:
+                found[name] = None
+            continue
+        kind = _kind_of(study, name) or "image"
+        try:
+            found[name] = clean(kind, _bytes_of(kind, value), _SOUNDS, _IMAGES).data
+        except MediaFault as fault:
+            faults.append((f"record.{name}", f"{fault.what} ({fault.rule})"))
+    if faults:
+        raise InputError(faults)
+    return found
+
+
+def type_media(
+    model: Model, record: Mapping[str, object], contents: Mapping[str, bytes | None]
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """A record as the model reads it, with its clean contents and their descriptions.
+
+    Args:
+        model: what will answer.
+        record: its other values are read as `Contract.answer_record` does.
+        contents: as `clean_files` gives them, perhaps for another version of the study.
+
+    Returns:
+        typed values with descriptions beside them, and reasons to review.
+    """
+    files = model.contract.files
+    plain = {name: value for name, value in record.items() if name not in files and name not in contents}
+    values, faults = model.contract.answer_record(plain)
+    given: dict[str, Value] = {
+        name: content
+        for name, content in contents.items()
+        if name in files and name in values and _is_of(model.study, name, content)
+    }
+    return model.describer.describe_record({**values, **given}), faults
+
+
+def keep_record(record: Mapping[str, object], contents: Mapping[str, bytes | None]) -> dict[str, object]:
+    """The record as it is kept: the clean contents in the place of what was sent."""
+    kept = {name: None if data is None else to_data_url(data) for name, data in contents.items()}
+    return {**record, **kept}
+
+
+def hold_file(value: object) -> tuple[HeldFile, bytes] | None:
+    """What a kept value is a file of, and its bytes; None for any other value."""
+    if not isinstance(value, str) or not value.startswith("data:"):
+        return None
+    head = value.partition(",")[0] + ","
+    kind = _KEPT.get(head)
+    if kind is None:
+        return None
+    try:
+        data = base64.b64decode(value[len(head) :], validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if not is_canonical(data, kind):  # a text that only looks like one
+        return None
+    return HeldFile(kind, _MEDIA_TYPES[kind], len(data), sha256(data).hexdigest()), data
+
+
+def hold_files(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A kept record for readers: a `HeldFile` in the place of each file."""
+    return {name: value if (held := hold_file(value)) is None else held[0] for name, value in record.items()}
+
+
+def attach_files(study: Study, record: Mapping[str, object], files: Mapping[str, File]) -> dict[str, object]:
+    """Files of a form as values of a record.
+
+    Raises:
+        InputError: a column came twice, or a file is called what its column does not take.
+    """
+    faults = []
+    for name, file in files.items():
+        kind = _kind_of(study, name)
+        if name in record:
+            faults.append((f"record.{name[:64]}", "stands in the record and came as a file as well"))
+        elif kind is not None and not file.fits(kind):
+            faults.append((f"record.{name}", f"The file is no {kind} by its content type (wrong_type)"))
+    if faults:
+        raise InputError(faults)
+    return {**record, **{name: file.data for name, file in files.items()}}
+
+
+def _bytes_of(kind: Kind, value: object) -> bytes:
+    """The file in a value.
+
+    Raises:
+        MediaFault: there is none.
+    """
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str) or not value.startswith("data:"):
+        raise MediaFault("wrong_type", f"A {kind} is sent as data:TYPE;base64,DATA or as a file of a form")
+    declared = _DECLARED.match(value[:256])
+    if declared is not None and not File(b"", declared[1].strip().lower()).fits(kind):
+        raise MediaFault("wrong_type", f"The file is no {kind} by its content type")
+    return from_data_url(value, LARGEST_FILE)
+
+
+def _kind_of(study: Study, name: str) -> Kind | None:
+    """What a column holds; None where that is no file, or there is no such column."""
+    column = study.columns.get(name)
+    if column is None or column.type not in _MEDIA_TYPES:
+        return None
+    return "sound" if column.type == "sound" else "image"
+
+
+def _is_of(study: Study, name: str, content: bytes | None) -> bool:
+    kind = _kind_of(study, name)
+    return content is None or (kind is not None and is_canonical(content, kind))
