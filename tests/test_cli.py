@@ -114,6 +114,7 @@ def test_version_and_schema() -> None:
         ("run s.yaml --threads 0", "greater than or equal to 1"),
         ("run s.yaml --threads x", "valid integer"),
         ("init --target x", "Missing option '--from'"),
+        ("init --from t.csv", "Missing option '--target'"),
         ("predict m --input x", "Missing option '--output'"),
         ("step learn", "Missing option '--run'"),
         ("verify", "Missing argument 'PACKAGE'"),
@@ -470,6 +471,33 @@ def test_figures_for_people(done: RunResult, place: Path) -> None:
     assert "macro_f1" in shown.out
     assert "class  n" in shown.out
     assert "6 rows are labelled 'other', which is no class of the package" in shown.err
+
+
+def test_figures_of_patients_stand_beside_those_of_records(done: RunResult, tmp_path: Path) -> None:
+    frame = pl.concat([visits(n=30), visits(n=30)])
+    first = pl.int_range(frame.height) == 0
+    frame.with_columns(condition=pl.when(first).then(pl.lit("G")).otherwise("condition")).write_csv(
+        tmp_path / "twice.csv"
+    )
+    shown = galeno("evaluate", done.package, "--input", tmp_path / "twice.csv").ended(0)
+    lines = [line.split() for line in shown.out.splitlines()]
+    assert lines[0] == ["figure", "per", "record", "per", "patient"]
+    assert lines[1] == ["n", "60", "29"]
+    assert lines[2][0] == "accuracy"
+    assert len([word for word in lines[2] if word.startswith("(")]) == 2, "both have an interval"
+    assert shown.out.count("class, per ") == 2
+    assert "1 patients have records of different conditions" in shown.err
+
+
+def test_what_needs_review_goes_where_it_is_asked_for(done: RunResult, place: Path, tmp_path: Path) -> None:
+    line = ["predict", done.package, "--input", place / "clinic.csv", "--output", tmp_path / "a.csv"]
+    shown = galeno(*line).ended(0)
+    assert "to review" not in shown.err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+    shown = galeno(*line, "--review", tmp_path / "look.csv").ended(0)
+    rows = pl.read_csv(tmp_path / "look.csv").height
+    assert f"{rows} of 240 records to review: {tmp_path / 'look.csv'}\n" in shown.err
+    galeno(*line, "--review", tmp_path / "a.csv").refused("a.csv: two outputs are one file")
 
 
 def test_an_unexpected_fault_shows_its_kind_only(

@@ -49,3 +49,10 @@ def test_idle_minutes_are_a_number() -> None:
 def test_idle_minutes_that_are_no_number_are_told(minutes: str) -> None:
     with pytest.raises(SettingError, match="GALENO_IDLE_MINUTES is not a whole number from 1 to 720"):
         ServiceSettings.from_environment({"GALENO_IDLE_MINUTES": minutes})
+
+
+def test_the_size_of_uploads_is_a_number() -> None:
+    assert ServiceSettings.from_environment({}).upload_mib == 48
+    assert ServiceSettings.from_environment({"GALENO_UPLOAD_MIB": "100"}).upload_mib == 100
+    with pytest.raises(SettingError, match="GALENO_UPLOAD_MIB is not a whole number from 1 to 512"):
+        ServiceSettings.from_environment({"GALENO_UPLOAD_MIB": "513"})

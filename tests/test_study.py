@@ -40,6 +40,28 @@ def test_minimal_study_has_defaults_and_an_anchored_source(tmp_path: Path) -> No
     assert (study.split.train, study.split.validation, study.split.test) == (0.7, 0.2, 0.1)
 
 
+PLACES = """\
+  files: {files}
+features:
+  image: {{backbone: {files}}}
+  text: {{model: {files}}}
+"""
+
+
+@pytest.mark.parametrize("inside", ["sounds", "../files.zip", "s3://bucket/sounds", "", "/elsewhere"])
+@pytest.mark.parametrize("overridden", [False, True])
+def test_paths_are_relative_to_the_file(tmp_path: Path, inside: str, overridden: bool) -> None:
+    written = PLACES.format(files='""' if overridden else inside or '""')
+    text = MINIMAL.replace("  patient: mrn\n", f"  patient: mrn\n{written}")
+    keys = ("records.files", "features.image.backbone", "features.text.model")
+    study = load_study(write(tmp_path, text), [f'{key}="{inside}"' for key in keys] if overridden else [])
+    expected = inside if "://" in inside or not inside else str((tmp_path / inside).resolve())
+    places = (study.records.files, study.features.image.backbone, study.features.text.model)
+    assert places == (expected,) * 3
+    (tmp_path / "folder").mkdir()
+    assert load_study(write(tmp_path / "folder", dump_study(study))) == study
+
+
 @pytest.mark.parametrize(
     ("change", "line", "says"),
     [

@@ -19,6 +19,7 @@ from galeno.rare import add_rare
 from galeno.settings import ServiceSettings, Settings
 
 if TYPE_CHECKING:
+    from galeno.model.model import Model
     from galeno.pipeline.runner import RunResult
 
 app = typer.Typer(
@@ -45,8 +46,27 @@ Overrides = Annotated[
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="A package folder, STUDY@champion or STUDY@VERSION.")
 ]
-InputFile = Annotated[Path, typer.Option("--input", "-i", help="Records: CSV(.gz), Parquet or JSON lines.")]
+InputFile = Annotated[
+    Path,
+    typer.Option("--input", "-i", help="Records: CSV(.gz), Parquet, JSON lines, or .npz arrays of images."),
+]
+Files = Annotated[
+    str,
+    typer.Option(
+        "--files",
+        metavar="PLACE",
+        help="Where the sounds and images are that the records name: a folder, a .zip or s3://BUCKET/PREFIX. "
+        "Default: as the study says, or beside the records.",
+    ),
+]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads. Default: GALENO_THREADS.")]
+
+
+class _MissingOption(typer.BadParameter):
+    """An option that only some inputs need, told as the parser tells of those that all need."""
+
+    def format_message(self) -> str:
+        return self.message
 
 
 @app.command()
@@ -81,17 +101,26 @@ def demo(
 
 @app.command()
 def init(
-    source: Annotated[str, typer.Option("--from", help="CSV(.gz), Parquet, JSON lines, or sklearn:NAME.")],
-    target: Annotated[str, typer.Option("--target", help="Column with the confirmed condition.")],
+    source: Annotated[
+        str,
+        typer.Option("--from", help="CSV(.gz), Parquet, JSON lines, image arrays (.npz), or sklearn:NAME."),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", help="Column with the confirmed condition. Of .npz files: label."),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Study file; its stem names the study.")
     ] = Path("study.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the study file if it is there.")] = False,
 ) -> None:
     """Draft a study file by looking at a table."""
+    if target is None and not source.lower().endswith(".npz"):
+        raise _MissingOption("Missing option '--target'.")
+
     from galeno.pipeline.drafting import draft_file
 
-    notes = draft_file(source, target, output, force=force)
+    notes = draft_file(source, target or "label", output, force=force)
     for note in notes:
         typer.echo(note, err=True)
     typer.echo(str(output))
@@ -170,19 +199,34 @@ def predict(
         Path, typer.Option("--output", "-o", help="CSV(.gz), Parquet or JSON lines(.gz), by its ending.")
     ],
     home: Home = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(
+            "--review",
+            metavar="FILE",
+            help="For the records of low confidence or with a faulty file, with the names of their files and "
+            "the reasons. Default: beside the output of a study with sounds or images, as "
+            "ANSWERS.review.csv for ANSWERS.csv.",
+        ),
+    ] = None,
+    files: Files = "",
     threads: Threads = None,
 ) -> None:
     """Diagnose every record of a file.
 
-    In batches of bounded memory; no record is dropped.
+    In batches of bounded memory; no record is dropped. A record whose sound or image cannot be read is
+    answered without it. Where the study has sounds or images and names the patients, each record also tells
+    the answer of its patient, from the mean probability of all records that the patient has in the file.
     """
     from galeno.pipeline.loading import load
     from galeno.pipeline.scoring import predict_file
 
     loaded = load(model, home=choose_home(home), threads=threads or _settings().threads)
     with _progress() as reporter:
-        rows = predict_file(loaded, input_file, output, reporter=reporter)
-    typer.echo(f"{rows} records diagnosed: {output}", err=True)
+        done = predict_file(loaded, input_file, output, review=review, files=files, reporter=reporter)
+    if done.review is not None:
+        typer.echo(f"{done.flagged} of {done.rows} records to review: {done.review}", err=True)
+    typer.echo(f"{done.rows} records diagnosed: {output}", err=True)
 
 
 @app.command()
@@ -190,19 +234,42 @@ def evaluate(
     model: ModelName,
     input_file: InputFile,
     home: Home = None,
+    files: Files = "",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Judge a model on labelled records."""
+    """Judge a model on labelled records.
+
+    Record by record, and patient by patient where patients have several.
+    """
     from galeno.pipeline.loading import load
     from galeno.pipeline.scoring import evaluate_file
+    from galeno.terminal import print_figures
 
     loaded = load(model, home=choose_home(home), threads=threads or _settings().threads)
-    figures = evaluate_file(loaded, input_file)
+    figures = evaluate_file(loaded, input_file, files=files)
     if as_json:
         typer.echo(json.dumps(figures, ensure_ascii=False, allow_nan=False))
         return
-    _print_figures(figures)
+    print_figures(figures, _record_noun(loaded))
+
+
+@app.command()
+def report(
+    name: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run, as galeno run prints it, or STUDY[@VERSION].")
+    ],
+    home: Home = None,
+) -> None:
+    """Say where the report of a run is: one page for a browser.
+
+    Figures, gate, and, of a study with sounds or images, examples of right, wrong and low-confidence answers
+    with what spoke in them; of real patients only where the study allows it.
+    """
+    from galeno.pipeline.packaging import find_report
+    from galeno.storage.home import Home as HomeFolder
+
+    typer.echo(str(find_report(name, HomeFolder(choose_home(home)))))
 
 
 @app.command()
@@ -237,6 +304,8 @@ def list_models(
     as_json: Json = False,
 ) -> None:
     """List registered models."""
+    from galeno.terminal import print_table, shown
+
     versions = _registry(home).versions(study)
     if as_json:
         typer.echo(json.dumps([version.to_dict() for version in versions], ensure_ascii=False))
@@ -249,14 +318,14 @@ def list_models(
             entry.study,
             entry.version,
             ", ".join(entry.aliases),
-            _number(entry.metrics.get("macro_f1")),
-            _number(entry.metrics.get("accuracy")),
+            shown(entry.metrics.get("macro_f1")),
+            shown(entry.metrics.get("accuracy")),
             entry.created[:16],
             entry.package_sha256[:12],
         ]
         for entry in versions
     ]
-    _print_table(["study", "version", "alias", "macro-F1", "accuracy", "created", "sha256"], rows)
+    print_table(["study", "version", "alias", "macro-F1", "accuracy", "created", "sha256"], rows)
 
 
 @models.command("show")
@@ -389,6 +458,8 @@ def _progress() -> Any:
 
 
 def _print_run(result: "RunResult", *, as_json: bool) -> None:
+    from galeno.terminal import shown
+
     if as_json:
         typer.echo(json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False))
     else:
@@ -398,7 +469,7 @@ def _print_run(result: "RunResult", *, as_json: bool) -> None:
         typer.echo(f"Package:     {result.package}")
         typer.echo(f"Registered:  {result.standing}")
         for key in ("accuracy", "balanced_accuracy", "macro_f1"):
-            typer.echo(f"{key + ':':<20} {_number(result.metrics.get(key))}")
+            typer.echo(f"{key + ':':<20} {shown(result.metrics.get(key))}")
         for line in result.gate_lines:
             typer.echo(f"Gate:        {line}")
     if not result.gate["passed"]:
@@ -409,25 +480,6 @@ def _print_run(result: "RunResult", *, as_json: bool) -> None:
         )
 
 
-def _print_figures(figures: dict[str, Any]) -> None:
-    shown = [key for key in figures if key not in ("resamples", "confidence")]
-    main_figures = [key for key in shown if isinstance(figures[key], int | float | None)]
-    _print_table(["figure", "value"], [[key, _number(figures[key])] for key in main_figures])
-    typer.echo("")
-    keys = ["n", "precision", "recall", "f1", "average_precision", "auc"]
-    rows = [[name, *(_number(row.get(key)) for key in keys)] for name, row in figures["per_class"].items()]
-    _print_table(["class", *keys], rows)
-    for label, count in figures["unknown"].items():
-        typer.echo(f"{count} rows are labelled {label!r}, which is no class of the package: misses", err=True)
-
-
-def _print_table(head: list[str], rows: list[list[str]]) -> None:
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    for row in [head, *rows]:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _record_noun(model: "Model") -> str:
+    """What one row is: a study with sounds has a row for each recording."""
+    return "recording" if any(c.type == "sound" for c in model.study.columns.values()) else "record"

@@ -22,6 +22,11 @@ class Privacy(Section):
         False, description="No diagnosis without the patient's recorded consent to the present policy."
     )
     policy: Policy = Field(default_factory=Policy, description="What is consented to.")
+    examples_in_report: bool = Field(
+        False,
+        description="Whether reports may show sounds and images of real patients as examples; simulated ones "
+        "are always shown.",
+    )
 
 
 class Answering(Section):

@@ -180,6 +180,15 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
+class ModalityShare:
+    """What all columns of one modality did to the probability of one condition."""
+
+    modality: str
+    contribution: float
+    """Added to the probability, -1 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why one condition has its probability: base + all contributions = probability."""
 
@@ -190,6 +199,8 @@ class Explanation:
     contributions: tuple[Contribution, ...]
     """All input columns, the largest effect first."""
     method: str
+    modalities: tuple[ModalityShare, ...] = ()
+    """The same by modality, the largest effect first."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

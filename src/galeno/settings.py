@@ -29,6 +29,7 @@ class ServiceSettings:
         idle_minutes: GALENO_IDLE_MINUTES, minutes without a request after which a session of the pages ends.
         cds_clients: GALENO_CDS_CLIENTS, JSON file of the hospital systems that may call CDS Hooks.
         public_url: GALENO_PUBLIC_URL, address that clients see, without a slash at the end.
+        upload_mib: GALENO_UPLOAD_MIB, MiB of one request with sounds or images.
     """
 
     journal: str = ""
@@ -45,25 +46,31 @@ class ServiceSettings:
     idle_minutes: int = 15
     cds_clients: str = ""
     public_url: str = ""
+    upload_mib: int = 48
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "ServiceSettings":
         """Read the settings; an empty variable counts as unset.
 
         Raises:
-            SettingError: GALENO_IDLE_MINUTES is not a whole number from 1 to 720.
+            SettingError: GALENO_IDLE_MINUTES is not a whole number from 1 to 720, or GALENO_UPLOAD_MIB is
+                none from 1 to 512.
         """
         env = os.environ if environment is None else environment
         named: dict[str, Any] = {name: env.get(f"GALENO_{name.upper()}", "") for name in cls.__slots__}
-        minutes = named["idle_minutes"]
-        if minutes:
-            if not minutes.isdecimal() or not 1 <= int(minutes) <= 720:
-                raise SettingError(
-                    "GALENO_IDLE_MINUTES is not a whole number from 1 to 720",
-                    where="environment",
-                    remedy="Set it to the minutes after which an idle session ends, or unset it",
-                )
-            named["idle_minutes"] = int(minutes)
+        for name, most, remedy in (
+            ("idle_minutes", 720, "Set it to the minutes after which an idle session ends, or unset it"),
+            ("upload_mib", 512, "Set it to the MiB of one request with sounds or images, or unset it"),
+        ):
+            value = named[name]
+            if value:
+                if not value.isdecimal() or not 1 <= int(value) <= most:
+                    raise SettingError(
+                        f"GALENO_{name.upper()} is not a whole number from 1 to {most}",
+                        where="environment",
+                        remedy=remedy,
+                    )
+                named[name] = int(value)
         return cls(**{name: value for name, value in named.items() if value})
 
 

@@ -6,17 +6,18 @@ with line numbers in its errors, is in `study_file`.
 """
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from galeno.hospital import Answering, Fhir, Notifications, Privacy
+from galeno.recipes import Features
 from galeno.section import Section, Text
 
 Behaviour = Literal["refuse", "quarantine", "blank", "keep"]
 RangeBehaviour = Literal["refuse", "quarantine", "blank", "keep", "convert"]
 RowBehaviour = Literal["refuse", "quarantine", "keep"]
-ColumnType = Literal["number", "category", "flag", "text", "date", "terms"]
+ColumnType = Literal["number", "category", "flag", "text", "date", "terms", "sound", "image"]
 Family = Literal["logistic", "tree", "forest", "extra_trees", "xgboost", "lightgbm", "svm", "mlp"]
 Balance = Literal["none", "weights", "smote", "adasyn", "undersample"]
 
@@ -30,10 +31,6 @@ FAMILIES: tuple[Family, ...] = (
     "svm",
     "mlp",
 )
-DISEASE_ID = r"^(OMIM|ORPHA|DECIPHER|MONDO):[0-9]+$"
-"""A disease as OMIM, Orphanet, DECIPHER or Mondo number it."""
-DiseaseId = Annotated[str, Field(pattern=DISEASE_ID)]
-
 BALANCES: tuple[Balance, ...] = ("none", "weights", "smote", "adasyn", "undersample")
 
 
@@ -69,7 +66,7 @@ class Column(Section):
     type: ColumnType = Field(
         description="number, category, flag (yes or no), text (free text), date, or terms (HPO ids or names "
         "in one cell, such as `HP:0001250; HP:0001263; -HP:0000252`, or a list; `-` or `!` before a term: "
-        "looked for and absent).",
+        "looked for and absent), sound (a file: WAV, FLAC, OGG, MP3) or image (PNG, JPEG, TIFF, NPY, DICOM).",
     )
     label: Label = Field(default_factory=Label, description="What a form shows.")
     group: str = Field("", description="Section of the form.")
@@ -121,6 +118,11 @@ class Rules(Section):
         description="A patient has rows with different targets. keep suits repeated encounters; "
         "quarantine suits one lasting condition a patient.",
     )
+    file: Literal["refuse", "quarantine", "blank"] = Field(
+        "quarantine",
+        description="A file of a sound or image column is missing, empty, truncated, damaged, of the wrong "
+        "type, too large, too short, silent or clipped; blank learns from the rest of the row.",
+    )
     missing_target: RowBehaviour = Field("quarantine", description="The target is missing.")
     unknown_class: RowBehaviour = Field("quarantine", description="The target is none of the classes.")
     missing_patient: RowBehaviour = Field("quarantine", description="The patient id is missing.")
@@ -144,8 +146,13 @@ class Records(Section):
 
     source: str | Sql = Field(
         description="A path (CSV, CSV.gz, Parquet, JSON lines; relative to the study file), "
-        "`sklearn:breast_cancer` and the like, `cohort:severity` or `cohort:orphan` (simulated), "
+        "NPZ arrays, `sklearn:breast_cancer` and the like, `cohort:severity` and the like (simulated), "
         "`fhir:FOLDER` (NDJSON files of a FHIR bulk export, read by the `fhir` section), or SQL.",
+    )
+    files: str = Field(
+        "",
+        description="Where the files of sounds and images are: a folder, a .zip or `s3://BUCKET/PREFIX`. "
+        "Empty: beside the table, in a folder or a .zip beside it.",
     )
     target: str = Field(description="Column with the confirmed condition.")
     patient: str | None = Field(
@@ -199,76 +206,6 @@ class Split(Section):
         return self
 
 
-class TableFeatures(Section):
-    """How plain columns become numbers."""
-
-    scale: Literal["none", "standard", "robust"] = Field("standard", description="Scaling of numbers.")
-    one_hot_up_to: int = Field(
-        12, ge=2, description="Categories with more levels than this are target-encoded (cross-fitted)."
-    )
-    quantile_copies: bool = Field(
-        True, description="Adds a rank-transformed copy of skewed numbers, which helps linear models."
-    )
-
-
-class TextFeatures(Section):
-    """How free text becomes numbers; works offline, in Spanish and English."""
-
-    words: int = Field(2, ge=0, le=3, description="Longest word n-gram; 0 for none.")
-    characters: int = Field(5, ge=0, le=6, description="Longest character n-gram; 0 for none.")
-    max_terms: int = Field(20000, ge=100, description="At most this many n-grams a column and kind.")
-    negation: bool = Field(
-        True, description="Marks words that follow a negation (no, sin, niega, not, without, denies)."
-    )
-    svd: int = Field(64, ge=0, le=512, description="Dense components for tree models; 0 for none.")
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Entries = Annotated[tuple[DiseaseId, ...], BeforeValidator(_listed)]
-
-
-class PhenotypeFeatures(Section):
-    """How columns of HPO terms become numbers."""
-
-    groups: int = Field(
-        256,
-        ge=0,
-        le=4096,
-        description="At most this many groups a column: a term with all that are a kind of it, which enough "
-        "training patients have; 0 for none.",
-    )
-    diseases: dict[str, Entries] = Field(
-        default_factory=dict,
-        description="Class name to the disease it is, or a list of them (`OMIM:154700`, `ORPHA:558`, "
-        "`DECIPHER:1`, `MONDO:0007947`): such a class gets log-likelihood ratios from the HPO's annotations. "
-        "Empty: taken from `fhir.classes`, or from class names and values that are such ids.",
-    )
-    knowledge: Literal["auto", "required", "optional", "none"] = Field(
-        "auto",
-        description="Whether learning uses the HPO files of the extra `rare`. optional: where they are "
-        "there, else terms are taken as they are. auto: required where `diseases` names any, else optional. "
-        "A model that was learned with them answers without them.",
-    )
-
-
-class Features(Section):
-    """How a record becomes one row of the feature matrix."""
-
-    table: TableFeatures = Field(default_factory=TableFeatures, description="Plain columns.")
-    text: TextFeatures = Field(default_factory=TextFeatures, description="Free text.")
-    phenotype: PhenotypeFeatures = Field(default_factory=PhenotypeFeatures, description="HPO terms.")
-    reduce: Literal["none", "pca", "lda"] = Field("none", description="Projection appended to the matrix.")
-    components: int = Field(16, ge=1, le=512, description="Columns of that projection, at most.")
-    select: int | None = Field(
-        None,
-        ge=1,
-        description="Keep only this many best feature columns (ANOVA F, on training rows); null keeps all.",
-    )
-
-
 class Budget(Section):
     """When the search ends."""
 
@@ -298,7 +235,9 @@ class Learning(Section):
 
     budget: Budget = Field(default_factory=Budget, description="How long candidates are tried.")
     families: tuple[Family, ...] = Field(
-        FAMILIES, min_length=1, description="Model families that may be tried."
+        FAMILIES,
+        min_length=1,
+        description="Model families that may be tried, beside the networks that `features` asks for.",
     )
     balance: tuple[Balance, ...] = Field(
         BALANCES, min_length=1, description="Class-balancing strategies that may be tried, inside folds only."
@@ -315,10 +254,11 @@ class Learning(Section):
     calibration: Literal["none", "temperature", "vector", "isotonic"] = Field(
         "temperature", description="How probabilities are calibrated, on out-of-fold predictions."
     )
-    decision: Literal["probability", "macro_f1"] = Field(
+    decision: Literal["probability", "macro_f1", "balanced_accuracy"] = Field(
         "macro_f1",
         description="probability: the most probable condition is first. macro_f1: each class has a weight, "
-        "learned out of fold, so that rare conditions are not overlooked.",
+        "learned out of fold, so that rare conditions are not overlooked. balanced_accuracy: each class's "
+        "recall counts alike, for where conditions are not as common as among the training records.",
     )
     conformal: Conformal = Field(default_factory=Conformal, description="Conformal sets.")
     threads: int | None = Field(None, ge=1, description="Threads per fit; null takes GALENO_THREADS.")

@@ -36,7 +36,8 @@ def load_study(path: Path, overrides: Iterable[str] = ()) -> Study:
     """Read and check a study file.
 
     Args:
-        path: the YAML file; a relative `records.source` path is taken from its folder.
+        path: the YAML file; relative paths in it (`records.source` and `files`, `features.image.backbone`,
+            `features.text.model`) are taken from its folder, those of overrides too.
         overrides: `KEY=YAML` texts, such as `learning.budget.trials=6`.
 
     Raises:
@@ -61,7 +62,7 @@ def load_study(path: Path, overrides: Iterable[str] = ()) -> Study:
     for override in overrides:
         _override(data, override, sources)
     study = validate_study(data, sources, str(path))
-    return _anchor_source(study, path.parent)
+    return _anchor(study, path.parent)
 
 
 def validate_study(data: Mapping[str, Any], sources: Mapping[_Path, str], name: str) -> Study:
@@ -205,10 +206,33 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((model for part in get_args(annotation) if (model := _model_in(part))), None)
 
 
-def _anchor_source(study: Study, folder: Path) -> Study:
-    source = study.records.source
-    if not isinstance(source, str) or re.match(r"^(sklearn|cohort):", source) or "://" in source:
-        return study
+def _anchor(study: Study, folder: Path) -> Study:
+    """The study with its relative paths taken from the folder of its file."""
+    features, records = study.features, study.records
+    update: dict[str, Any] = {"files": _anchor_path(records.files, folder)}
+    if isinstance(records.source, str):
+        update["source"] = _anchor_source(records.source, folder)
+    image = {"backbone": _anchor_path(features.image.backbone, folder)}
+    text = {"model": _anchor_path(features.text.model, folder)}
+    anchored = {
+        "image": features.image.model_copy(update=image),
+        "text": features.text.model_copy(update=text),
+    }
+    return study.model_copy(
+        update={
+            "records": records.model_copy(update=update),
+            "features": features.model_copy(update=anchored),
+        }
+    )
+
+
+def _anchor_source(source: str, folder: Path) -> str:
+    if re.match(r"^(sklearn|cohort):", source):
+        return source
     scheme, place = ("fhir:", source[5:]) if source.startswith("fhir:") else ("", source)
-    anchored = scheme + str((folder / place).resolve())
-    return study.model_copy(update={"records": study.records.model_copy(update={"source": anchored})})
+    return source if "://" in source else scheme + str((folder / place).resolve())
+
+
+def _anchor_path(place: str, folder: Path) -> str:
+    """A path of a file or folder; nothing, or an address such as s3://, stays as it is."""
+    return place if not place or "://" in place else str((folder / place).resolve())

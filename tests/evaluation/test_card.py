@@ -1,6 +1,7 @@
 """The card: what CLINICAL.md asks for, and `not stated` where nobody stated it."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,16 @@ def test_figures_carry_intervals(content):
     assert "| <18" not in card
     assert "too few" in section(card, "Subgroups")
     assert "Not measurable: no test patient has Orphan" in section(card, "Performance")
+
+
+def test_patients_are_told_beside_their_rows(content, make_content):
+    text = section(render_card(content), "Performance")
+    low, high = content.evaluation.interval("per_patient.macro_f1")
+    value = content.evaluation.per_patient["macro_f1"]
+    assert f"| {value:.3f} ({low:.3f}–{high:.3f}) |" in text
+    assert "| Measure | Each row | Each patient |" in text
+    alone = replace(content.evaluation, pooling=None)
+    assert "Each patient" not in render_card(make_content(evaluation=alone))
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
@@ -115,3 +126,10 @@ def test_importance_and_faults_are_told_with_column_names(content):
     missing = section(card, "Missing data")
     assert "| outside the range (range) | Age | 41 | value blanked |" in missing
     assert "Codes read as missing: 1,549 values in 2 columns." in missing
+
+
+def test_modalities_are_told_where_there_is_more_than_a_table(make_content):
+    told = section(render_card(make_content(modalities={"table": 0.0, "text": 0.125})), "Predictors")
+    assert "| table | Age, Sex, C-reactive protein, fever | 0 % |" in told
+    assert "| free text | note | 12.5 % |" in told
+    assert "By modality" not in render_card(make_content(modalities={"table": 0.0}))

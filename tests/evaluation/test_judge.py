@@ -4,11 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from galeno.evaluation.judge import Evaluation, aggregate_patients, judge
-from galeno.evaluation.metrics import Judged, figures
+from galeno.evaluation.judge import Evaluation, judge
+from galeno.evaluation.metrics import figures
 from galeno.study import Judging
 
 CLASSES = ("flu", "cold", "v1.2 rare")
@@ -149,37 +147,6 @@ def test_a_patient_with_one_row_is_judged_like_the_row():
         labels, probabilities, labels, None, CLASSES, np.array(list("abcd")), {}, Judging(bootstrap=10), 1
     )
     assert found.per_patient == found.figures
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32), st.integers(2, 4), st.integers(1, 30))
-def test_patients_are_aggregated_as_documented(seed, k, n):
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(-1, k, n)
-    probabilities = rng.dirichlet(np.ones(k), n)
-    answers = probabilities.argmax(axis=1)
-    _, unit_of = np.unique(rng.integers(0, 6, n), return_inverse=True)
-    judged = Judged(labels, probabilities, answers, probabilities > 0.4)
-    found = aggregate_patients(judged, unit_of, lambda mean: mean.argmax(axis=1))
-    overall = np.bincount(labels[labels >= 0], minlength=k)
-    for patient in range(unit_of.max() + 1):
-        own = unit_of == patient
-        np.testing.assert_allclose(found.probabilities[patient], probabilities[own].mean(axis=0))
-        votes = {c: int((labels[own] == c).sum()) for c in range(-1, k)}
-        best = [c for c in votes if votes[c] == max(votes.values())]
-        if best == [-1]:
-            assert found.labels[patient] == -1
-        else:
-            rarest = min(overall[c] for c in best if c >= 0)
-            assert found.labels[patient] in best
-            assert overall[found.labels[patient]] == rarest
-        assert found.answers[patient] == probabilities[own].mean(axis=0).argmax()
-
-
-def test_without_a_rule_most_rows_decide_for_the_patient():
-    probabilities = np.array([[0.4, 0.6], [0.45, 0.55], [0.99, 0.01]])
-    judged = Judged(np.array([1, 1, 1]), probabilities, np.array([1, 1, 0]), None)
-    assert aggregate_patients(judged, np.zeros(3, dtype=np.int64), None).answers.tolist() == [1]
 
 
 def test_confusion_and_reliability_count_every_row():

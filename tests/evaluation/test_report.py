@@ -97,6 +97,19 @@ def test_intervals_stand_beside_figures(content, page):
     assert f"{low:.3f}–{high:.3f}" in page
 
 
+def test_patients_are_told_beside_their_rows(content, page, make_content):
+    told = page[page.index('id="by_patient"') : page.index('id="importance"')]
+    found = content.evaluation
+    assert f"{found.per_patient['accuracy']:.3f}" in told
+    assert f"{found.per_patient['per_class']['terminal']['recall']:.3f}" in told
+    pooling = found.pooling
+    assert f"{pooling['several']} of {found.patients['all']} patients have several rows" in told
+    assert f"a patient has {pooling['rows_per_patient']:.1f} on average" in told
+    assert pooling["mixed"] > 0
+    assert f"{pooling['mixed']} patients whose rows have different conditions are left out" in told
+    assert "Se dejan fuera" in render_report(make_content("es"))
+
+
 def test_spanish_has_its_words_and_decimal_comma(make_content):
     page = render_report(make_content("es"))
     assert '<html lang="es">' in page
@@ -207,3 +220,16 @@ def test_without_rare_classes_there_is_no_recall_of_them(make_content, make_stud
     assert "Recall of rare classes" in page
     classes = [c | {"rare": False} for c in make_study().model_dump()["classes"]]
     assert "Recall of rare classes" not in render_report(make_content(study=make_study(classes=classes)))
+
+
+def test_rows_of_a_patient_are_told_to_stay_together(page, content, make_content, make_study):
+    rows, patients = (sum(content.split[key].values()) for key in ("rows", "patients"))
+    assert f"There are more rows ({rows:,}) than patients ({patients:,}): all rows of a patient stay" in page
+    assert "windows" not in page
+    study = make_study().model_dump()
+    study["columns"]["breath"] = {"type": "sound"}
+    assert "So do the windows" in render_report(make_content(study=Study.model_validate(study)))
+    alone = content.split | {"rows": content.split["patients"]}
+    assert "There are more rows" not in render_report(make_content(split=alone))
+    torn = content.split | {"overlap": {"train_test": 1}}
+    assert "There are more rows" not in render_report(make_content(split=torn))

@@ -8,8 +8,10 @@ from typing import get_args
 import pytest
 
 import galeno.evaluation as room
+from galeno.evaluation.gallery import TONES
 from galeno.evaluation.metrics import CONFORMAL, MAIN, PER_CLASS
 from galeno.evaluation.words import read_words, speaker
+from galeno.features.assemble import MODALITIES
 from galeno.ingest.columns import FAULTS
 from galeno.records import Violation
 from galeno.study import Column, Learning, Rules
@@ -48,12 +50,13 @@ def test_every_word_is_used():
     made |= {f"behaviour_{name}" for name in ("refuse", "quarantine", "blank", "convert", "keep")}
     made |= {"behaviour_leave_out", "rule_opted_out"}
     made |= {f"by_{by}_word" for by in ("patient", "time", "site")}
-    # a convert fault is reported as the range that was left
-    made |= {f"rule_{check}" for check in {*Rules.model_fields, *FAULTS} - {"", "convert"}}
+    # a convert fault is reported as the range that was left, a faulty file by what is wrong with it
+    made |= {f"rule_{check}" for check in {*Rules.model_fields, *FAULTS} - {"", "convert", "file"}}
     made |= {f"type_{name}" for name in get_args(Column.model_fields["type"].annotation)}
     made |= {f"calibration_{kind}" for kind in get_args(Learning.model_fields["calibration"].annotation)}
     made |= {f"{figure}_by_class" for figure in ("recall", "f1")}
     made |= {"train", "validation", "test"}
+    made |= {f"example_{outcome}" for outcome in TONES} | {f"modality_{name}" for name in MODALITIES}
     words = set(read_words("en"))
     with_text = {f"{key}_text" for key in words if f"{key}_text" in words} | {f"{key}_text" for key in made}
     assert words - named - made - with_text == set()

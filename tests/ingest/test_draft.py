@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from galeno.errors import StudyError
 from galeno.ingest.contract import Contract
-from galeno.ingest.draft import draft_study
+from galeno.ingest.draft import draft, draft_study
 from galeno.ingest.source import read_source
 from galeno.study import Study
 from galeno.study_file import dump_study, load_study
@@ -101,6 +102,7 @@ def test_drafts_of_real_records_say_what_is_there(
     study = draft_study(read_source(str(real_data / file)), name="s", source=file, target=target)
     assert classes is None or len(study.classes) == classes
     assert types is None or count_types(study) == types
+    assert study.records.drop == (("diagnosis",) if "thyroid" in file else ())
 
 
 @pytest.mark.parametrize(("file", "target"), [case[:2] for case in REAL])
@@ -140,6 +142,83 @@ def test_few_patients_teach_more(patients: int, train: float, folds: int) -> Non
     )
     study = draft_study(frame, name="few", source="few.csv", target="condition")
     assert (study.split.train, study.split.folds) == (train, folds)
+
+
+RECORDINGS = pl.DataFrame(
+    {
+        "patient_id": [f"p{i // 3}" for i in range(N)],
+        "recording_id": [f"r{i}" for i in range(N)],
+        "file": [f"p{i // 3}_{i % 3}.wav" for i in range(N)],
+        "filename": [f"old/p{i // 3}_{i % 3}.wav" for i in range(N)],
+        "filter": ["bell", "diaphragm", "extended", "bell"] * 25,
+        "device": [f"d{i // 3 % 2}" for i in range(N)],
+        "age": [20 + i // 3 for i in range(N)],
+        "sample_rate": ["4000"] * 90 + ["44100"] * 10,
+        "empty": [None] * N,
+        "condition": ["normal" if i // 3 % 3 else "ill" for i in range(N)],
+    }
+)
+
+
+def test_recordings_of_few_patients() -> None:
+    drafted = draft(RECORDINGS, name="s", source="x.csv", target="condition")
+    study = drafted.study
+    assert {name: column.type for name, column in study.columns.items()} == {
+        "file": "sound",
+        "filter": "category",
+        "device": "category",
+        "age": "number",
+    }
+    assert (study.records.patient, study.records.record) == ("patient_id", "recording_id")
+    assert list(drafted.left_out) == ["filename", "sample_rate", "empty"]
+    assert drafted.devices == ("device",), "each patient was heard through all filters, but with one device"
+    assert (drafted.rows, drafted.patients) == (N, 34)
+    assert study.evaluation.review_below == 0.7
+    assert study.gate.bounds["accuracy"].min == 0.66
+
+
+def test_a_table_keeps_what_would_tell_of_files() -> None:
+    drafted = draft(RECORDINGS.drop("file", "filename"), name="s", source="x.csv", target="condition")
+    assert "sample_rate" in drafted.study.columns
+    assert drafted.devices == ()
+    assert drafted.study.evaluation.review_below == 0.5
+    assert drafted.study.gate.bounds["accuracy"].min == 0.7
+
+
+def test_files_are_no_identifiers_and_no_record_ids() -> None:
+    frame = RECORDINGS.select("patient_id", "condition", record_file="file")
+    study = draft_study(frame, name="s", source="x.csv", target="condition")
+    assert study.records.record is None
+    assert {name: column.type for name, column in study.columns.items()} == {"record_file": "sound"}
+
+
+@pytest.mark.parametrize(("side", "size"), [(20, 28), (28, 28), (29, 32), (40, 48), (64, 64), (200, 64)])
+def test_images_keep_their_size(tmp_path: Path, side: int, size: int) -> None:
+    rng = np.random.default_rng(1)
+    arrays = {
+        f"{part}_{what}": rng.integers(0, 255, (20, side, side - 3), dtype=np.uint8)
+        if what == "images"
+        else np.arange(20).reshape(20, 1) % 2
+        for part in ("train", "val")
+        for what in ("images", "labels")
+    }
+    np.savez(tmp_path / "scans.npz", **arrays)
+    frame = read_source(str(tmp_path / "scans.npz"))
+    drafted = draft(frame, name="s", source=str(tmp_path / "scans.npz"), target="label")
+    assert {name: column.type for name, column in drafted.study.columns.items()} == {"image": "image"}
+    assert sorted(drafted.study.class_names) == ["0", "1"]
+    assert list(drafted.left_out) == ["part"]
+    assert drafted.study.features.image.size == size
+
+
+def test_leaks_are_declared_and_dropped() -> None:
+    words = {"normal": "N", "ill": "sick"}
+    frame = RECORDINGS.with_columns(condition_text=pl.col("condition").replace_strict(words))
+    study = draft_study(frame, name="s", source="x.csv", target="condition")
+    assert study.records.drop == ("condition_text",)
+    assert study.columns["condition_text"].type == "category"
+    alone = draft(frame.select("condition_text", "condition"), name="s", source="x.csv", target="condition")
+    assert (alone.study.records.drop, len(alone.leaks)) == ((), 1)
 
 
 def test_a_column_of_terms_is_no_identifier() -> None:

@@ -4,7 +4,15 @@ import polars as pl
 import pytest
 
 from galeno.ingest.guess import Facts, facts_of
-from galeno.ingest.roles import find_patient, find_record, find_site, find_time, is_identifier
+from galeno.ingest.roles import (
+    find_file_properties,
+    find_patient,
+    find_record,
+    find_site,
+    find_time,
+    is_device,
+    is_identifier,
+)
 
 N = 40
 DAYS = [f"2024-01-{1 + i % 28:02d}" for i in range(N)]
@@ -63,3 +71,28 @@ def test_site() -> None:
 )
 def test_identifiers(name: str, values: list[object], expected: bool) -> None:
     assert is_identifier(facts_of(pl.Series(name, values))) is expected
+
+
+def test_properties_of_a_file() -> None:
+    small, large, fraction = (
+        [i % 9 for i in range(N)],
+        [4000 + i for i in range(N)],
+        [i + 0.5 for i in range(N)],
+    )
+    of_files = {
+        "sample_rate": small, "sampleRateHz": small, "seconds": small, "file_size_bytes": small,
+        "size": large, "file_name": small, "duration_s": small, "audio_format": small,
+        "bytes": large, "fs": large, "image_width": small, "height": small,
+    }  # fmt: skip
+    of_patients = {
+        "length": small, "lesion_size": large, "heart_rate": small, "rate": large, "symptom_duration": small,
+        "sr": small, "name": small,
+    }  # fmt: skip
+    assert find_file_properties(facts(**of_patients, **of_files)) == tuple(of_files)
+    assert not find_file_properties(facts(height=list(small)))
+    assert not find_file_properties(facts(height=list(fraction), width=list(small)))
+
+
+def test_devices() -> None:
+    found = facts(stethoscope_filter=["a", "b"], ScannerModel=["a", "b"], chest_zone=["a", "b"])
+    assert [name for name, fact in found.items() if is_device(fact)] == ["stethoscope_filter", "ScannerModel"]

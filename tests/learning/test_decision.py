@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from galeno.learning.decision import fit_decision, macro_f1
+from galeno.learning.decision import fit_balanced, fit_decision, macro_f1
 from galeno.model.decision import DecisionRule
 from galeno.records import Labels, Probabilities
 
@@ -72,3 +72,33 @@ def test_macro_f1_is_that_of_scikit_learn_over_the_classes_in_the_labels(
     answers = np.random.default_rng(seed).integers(0, probabilities.shape[1], len(labels))
     expected = f1_score(labels, answers, labels=np.unique(labels), average="macro", zero_division=0)
     assert macro_f1(labels, answers) == pytest.approx(expected)
+
+
+def test_the_balanced_rule_does_not_hang_on_the_shares() -> None:
+    """The same evidence is named alike, however common the conditions are."""
+    rng = np.random.default_rng(0)
+    evidence = rng.normal(size=(4000, 2)) * 2
+    answers = []
+    for shares in (np.array([0.5, 0.5]), np.array([0.2, 0.8])):
+        likelihood = np.exp(evidence)
+        probabilities = likelihood * shares
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        # rows drawn so that the probabilities are calibrated
+        chance = (likelihood @ shares) / likelihood.sum(axis=1)
+        kept = rng.random(4000) < chance
+        labels = (rng.random(4000) < probabilities[:, 1]).astype(np.int64)
+        answers.append(fit_balanced(probabilities[kept], labels[kept]).answers(probabilities))
+    assert (answers[0] == answers[1]).mean() > 0.9
+    plain = [DecisionRule.plain(2).answers(evidence + np.log([0.2, 0.8])) for _ in range(1)]
+    assert (plain[0] == answers[0]).mean() < 0.85
+
+
+def test_the_balanced_rule_lifts_the_mean_recall() -> None:
+    probabilities, labels = draw_scarce(20_000, 3)
+
+    def recall(rule: DecisionRule) -> float:
+        answers = rule.answers(probabilities)
+        return float(np.mean([(answers[labels == c] == c).mean() for c in range(4)]))
+
+    assert recall(fit_balanced(probabilities, labels)) > recall(DecisionRule.plain(4)) + 0.1
+    assert recall(fit_balanced(probabilities, labels)) >= recall(fit_decision(probabilities, labels)) - 0.01

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galeno.features.assemble import Assembler
-from galeno.learning.folds import VIEWS, prepare_folds
+from galeno.learning.folds import prepare_folds
 
 from .learning_cases import deal, draw_records, fold_up, make_study
 
@@ -28,7 +28,7 @@ def test_every_row_is_held_out_once_and_fitted_on_otherwise(tmp_path: Path) -> N
         assert len(fold.matrix) == len(fold.fitting)
         assert len(fold.held_out_matrix) == len(fold.held_out)
         assert fold.matrix.dtype == np.float32
-        assert set(fold.views) == set(VIEWS)
+        assert {"all", "linear", "dense", "late", "fused"} < set(fold.views)
         assembler, matrix = Assembler.fit(study, frame[fold.fitting], labels[fold.fitting], study.seed, 1)
         assert (fold.matrix == matrix).all()
         assert (fold.held_out_matrix == assembler.transform(frame[fold.held_out])).all()

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from galeno.features.assemble import Assembler
+from galeno.features.describer import Describer
 from galeno.ingest.contract import Contract
 from galeno.learning.candidates import fit_candidate
 from galeno.learning.export import build_member
@@ -101,6 +102,7 @@ def fit_parts(families: tuple[str, ...] = ("xgboost", "logistic", "svm"), thread
     p = calibration.apply(raw_p)
     return ModelParts(
         study=study,
+        describer=Describer.of(study),
         assembler=assembler,
         ensemble=ensemble,
         calibration=calibration,

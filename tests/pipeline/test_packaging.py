@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from clinic import CANARY
 
-from galeno.pipeline.packaging import copy_folder
+from galeno.errors import GalenoError, NotFoundError
+from galeno.pipeline.packaging import copy_folder, find_report
 from galeno.pipeline.runner import RunResult
+from galeno.storage.home import Home
 from galeno.storage.packages import read_manifest
+from galeno.storage.runs import RunFolder
 from galeno.study import Study
 
 IDENTITY = {
@@ -69,3 +72,17 @@ def test_a_copy_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         copy_folder(source, tmp_path / "packages" / "other")
     assert [path.name for path in (tmp_path / "packages").iterdir()] == ["copy"]
+
+
+def test_a_report_is_found_by_its_run_or_its_model(
+    done: RunResult, clinic_home: Path, tmp_path: Path
+) -> None:
+    home = Home(clinic_home)
+    for name in (done.run, "clinic", "clinic@1", "clinic@champion"):
+        assert find_report(name, home) == Path(done.report)
+    for name in ("nothing", "clinic@9", "..", ""):
+        with pytest.raises(GalenoError, match=r"no|unknown"):
+            find_report(name, home)
+    empty = RunFolder.create(tmp_path / "runs", "clinic-0", {})
+    with pytest.raises(NotFoundError, match="no report"):
+        find_report(empty.name, Home(tmp_path))

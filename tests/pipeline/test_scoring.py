@@ -15,6 +15,7 @@ from galeno.pipeline import scoring
 from galeno.pipeline.loading import load
 from galeno.pipeline.runner import RunResult
 from galeno.pipeline.scoring import evaluate_file, predict_file
+from galeno.storage.writer import open_writer
 
 ENDINGS = ["csv", "csv.gz", "parquet", "jsonl", "ndjson.gz"]
 
@@ -39,7 +40,7 @@ def test_every_record_is_answered_in_order_as_one_by_one(
     model: Model, records: pl.DataFrame, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "BATCH", 7)
-    assert predict_file(model, source, tmp_path / "answers.parquet") == 50
+    assert predict_file(model, source, tmp_path / "answers.parquet").rows == 50
     answers = pl.read_parquet(tmp_path / "answers.parquet")
     assert answers.columns[:4] == ["row", "visit", "mrn", "condition"]
     assert answers["row"].to_list() == list(range(1, 51))
@@ -71,7 +72,7 @@ def test_records_of_every_kind_are_answered_alike(
     predict_file(model, source, tmp_path / "expected.csv")
     frame = read_table(source)
     other = tmp_path / f"same.{ending}"
-    with scoring.open_writer(other) as write:
+    with open_writer(other) as write:
         write(frame)
     predict_file(model, other, tmp_path / "found.csv")
     assert (tmp_path / "found.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
@@ -80,7 +81,7 @@ def test_records_of_every_kind_are_answered_alike(
 def test_json_lines_may_leave_columns_out(model: Model, tmp_path: Path) -> None:
     source = tmp_path / "new.jsonl"
     source.write_text('{"age": 40}\n{"lactate": 7.5, "sex": "F", "other": 1}\n{}\n', encoding="utf-8")
-    assert predict_file(model, source, tmp_path / "answers.jsonl") == 3
+    assert predict_file(model, source, tmp_path / "answers.jsonl").rows == 3
     lines = [
         json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
     ]
@@ -129,6 +130,27 @@ def test_the_output_s_place_is_checked_before_work(model: Model, source: Path, t
         predict_file(model, source, tmp_path / "answers.xlsx")
     with pytest.raises(OutputError, match="no such folder"):
         predict_file(model, source, tmp_path / "absent" / "answers.csv")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_what_needs_review_goes_apart_where_it_is_asked_for(
+    model: Model, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    answers, review = tmp_path / "answers.csv", tmp_path / f"look.{ending}"
+    alone = predict_file(model, source, tmp_path / "alone.csv")
+    assert (alone.review, alone.flagged) == (None, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.csv", "new.csv"]
+    monkeypatch.setattr(scoring, "BATCH", 7)
+    judging = model.study.evaluation.model_copy(update={"review_below": 0.9})
+    monkeypatch.setattr(model, "study", model.study.model_copy(update={"evaluation": judging}))
+    done = predict_file(model, source, answers, review=review)
+    whole, apart = read_table(answers), read_table(review)
+    assert apart.columns == ["row", "visit", "mrn", "condition", "probability", "reasons"]
+    low = whole.filter(pl.col("probability").cast(pl.Float64) < 0.9)
+    assert 0 < low.height < whole.height
+    assert (done.rows, done.flagged, done.review) == (50, low.height, review)
+    assert apart["row"].cast(pl.String).to_list() == low["row"].to_list()
+    assert all("low_confidence" in reasons.split("|") for reasons in apart["reasons"])
 
 
 def test_evaluation_counts_other_labels_and_missing_ones(model: Model, tmp_path: Path) -> None:

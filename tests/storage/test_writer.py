@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from galeno.errors import OutputError
 from galeno.ingest.tables import read_table
-from galeno.storage.writer import open_writer
+from galeno.storage.writer import open_writer, open_writers
 
 ENDINGS = ["csv", "csv.gz", "parquet", "jsonl", "ndjson", "jsonl.gz", "ndjson.gz"]
 TEXTS = st.text(st.characters(exclude_categories=["C"], exclude_characters="\x85\u2028\u2029"), max_size=8)
@@ -92,3 +92,55 @@ def test_a_disk_that_does_not_take_it_is_told(tmp_path: Path) -> None:
     ):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_files_that_belong_together_appear_together(tmp_path: Path, ending: str) -> None:
+    one, two = tmp_path / f"one.{ending}", tmp_path / f"two.{ending}"
+    with open_writers(one, two) as (write_one, write_two):
+        for start in range(2):
+            write_one(pl.DataFrame({"x": [str(start)]}))
+            write_two(pl.DataFrame({"y": [f"y{start}"]}))
+        assert not one.exists()
+        assert not two.exists()
+    assert read_table(one)["x"].to_list() == ["0", "1"]
+    assert read_table(two)["y"].to_list() == ["y0", "y1"]
+    assert {file.name for file in tmp_path.iterdir()} == {one.name, two.name}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_of_files_that_belong_together_none_appears_alone(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_both() -> None:
+        with open_writers(tmp_path / f"one.{ending}", tmp_path / "two.csv") as (write_one, write_two):
+            write_one(pl.DataFrame({"x": [1]}))
+            monkeypatch.setattr(pl.DataFrame, "write_csv", full)
+            write_two(pl.DataFrame({"y": [1]}))
+
+    with pytest.raises(OutputError, match=r"two\.csv: cannot be written \(No space left on device\)"):
+        write_both()
+    assert list(tmp_path.iterdir()) == []
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_one_place_is_not_for_two_files(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with (
+        pytest.raises(OutputError, match=r"out\.csv: two outputs are one file"),
+        open_writers(tmp_path / "out.csv", tmp_path / "folder" / ".." / "out.csv"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_frame_without_rows_leaves_a_header(tmp_path: Path) -> None:
+    write(tmp_path / "out.csv", pl.DataFrame({"x": [1], "y": ["a"]}).clear())
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8") == "x,y\n"
+    write(tmp_path / "out.parquet", pl.DataFrame({"x": [1], "y": ["a"]}).clear())
+    assert pl.read_parquet(tmp_path / "out.parquet").schema == {"x": pl.Int64, "y": pl.String}
+    write(tmp_path / "out.jsonl", pl.DataFrame({"x": [1], "y": ["a"]}).clear())
+    assert (tmp_path / "out.jsonl").read_bytes() == b""

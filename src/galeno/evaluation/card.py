@@ -100,7 +100,15 @@ def _predictors(view: View) -> str:
             ]
         )
     header = [say("column"), say("type"), say("unit"), say("range"), say("missing_share")]
-    return "\n\n".join([_table(header, rows), *_importance(view)])
+    return "\n\n".join([_table(header, rows), *_modalities(view), *_importance(view)])
+
+
+def _modalities(view: View) -> list[str]:
+    if not view.modalities:
+        return []
+    header = [view.say(key) for key in ("modality", "columns", "lacking")]
+    title = view.say("modalities")
+    return [f"**{title}.** {view.say('modalities_text')}", _table(header, view.modalities)]
 
 
 def _importance(view: View) -> list[str]:
@@ -154,7 +162,7 @@ def _performance(view: View) -> str:
     paths = [*((name, name) for name in MAIN), ("coverage", "conformal.coverage"), ("size", "conformal.size")]
     rows = [[say(name), *_with_interval(view, path)] for name, path in paths]
     level = say("interval", level=view.percent(test.confidence))
-    parts = [view.key_text, _table([say("measure"), say("test"), level], rows)]
+    parts = [view.key_text, _table([say("measure"), say("test"), level], rows), *_by_patient(view)]
     beside = [line for line in view.content.contenders if line.test]
     if beside:
         shown = ("macro_f1", "accuracy", "balanced_accuracy", "log_loss")
@@ -181,6 +189,16 @@ def _performance(view: View) -> str:
     if view.scarce:
         parts.append(say("hardly_measurable", names=_plain(view.names(view.scarce)), least=view.least))
     return "\n\n".join(parts)
+
+
+def _by_patient(view: View) -> list[str]:
+    """The figures of patients, where some have several rows."""
+    if view.test.pooling is None:
+        return []
+    shown = ("macro_f1", "accuracy", "balanced_accuracy", "log_loss")
+    rows = [[view.say(name), _cell(view, name), _cell(view, f"per_patient.{name}")] for name in shown]
+    header = [view.say(key) for key in ("measure", "by_row", "each_patient")]
+    return [f"**{view.say('by_patient')}.** {view.pooling_text}", _table(header, rows)]
 
 
 def _calibration(view: View) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from galeno.evaluation.evaluation import Evaluation
+from galeno.evaluation.examples import Example
 from galeno.evaluation.importance import Importance
 from galeno.records import Candidate, GateReport, ValidationReport
 from galeno.study import Study
@@ -52,7 +53,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class ReportContent:
-    """Everything that the report and the card say. No patient rows.
+    """Everything that the report and the card say. No patient rows; sounds and images only as `examples`.
 
     Attributes:
         study: the resolved study.
@@ -75,6 +76,10 @@ class ReportContent:
         decision_offsets: class name to its offset; empty where the rule has none.
         importance: of the input columns; None where nobody asked for it.
         missing: input column to share of training rows without a value; empty if unknown.
+        modalities: modality (table, text, phenotype, audio, image) to share of rows without any value of its
+            columns, in that order; empty if unknown.
+        examples: sounds and images of the test part, which only the report shows; none of real patients
+            unless the study allows it.
         dates: first and last time of the records, ISO 8601, None where the study names no time.
         parity: greatest difference of packaged graphs from fitted estimators, in probability.
         libraries: library name to version, Python included.
@@ -99,6 +104,8 @@ class ReportContent:
     decision_offsets: Mapping[str, float] = field(default_factory=dict)
     importance: Importance | None = None
     missing: Mapping[str, float] = field(default_factory=dict)
+    modalities: Mapping[str, float] = field(default_factory=dict)
+    examples: Sequence[Example] = ()
     dates: tuple[str, str] | None = None
     parity: float | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)

@@ -16,12 +16,13 @@ class Evaluation:
         figures: n, main figures, `conformal`, `per_class` (see `metrics`).
         per_group: column to group to figures.
         gap: column to figures: greatest minus smallest over the groups with enough patients.
-        per_patient: the figures with the rows of a patient aggregated: mean probability, most
-            frequent label (ties go to the rarer class), answers of the decision rule.
+        per_patient: the figures with the rows of a patient taken together: mean probability, the label
+            that his rows have, the answer of the decision rule. Patients whose rows have different
+            labels are left out.
         intervals: [low, high] or None under the same paths as the figures (also below
             `per_group`, `gap` and `per_patient`); empty without bootstrap.
         patients: {all, per_class, answered, per_group {column: {group: {all, per_class, answered}}},
-            gap {column: {all, per_class}}}.
+            gap {column: {all, per_class}}, per_patient {all, per_class, answered} where `pooling` is}.
         confusion: {counts: rows by true class and answer, other: answers of labels outside the classes}.
         reliability: bins {low, high, n, confidence, accuracy} of the most probable class.
         plots: {roc, pr: class to [x, y]; right, wrong: histogram of the answers' top probability}.
@@ -29,6 +30,9 @@ class Evaluation:
         rows: digest of the judged patients; equal where the same rows were judged.
         resamples: bootstrap resamples.
         confidence: level of the intervals.
+        pooling: {rows_per_patient: mean, several: patients with several rows, mixed: patients whose rows
+            have different labels}; None where every patient has one row, and in evaluations of older
+            packages, which held a patient's most frequent label for true.
     """
 
     classes: tuple[str, ...]
@@ -45,6 +49,7 @@ class Evaluation:
     rows: str
     resamples: int
     confidence: float
+    pooling: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the figures stand at the top level. `from_dict` reads it back."""
@@ -118,7 +123,7 @@ class Evaluation:
     def _standing_on(self, keys: tuple[str, ...]) -> int:
         counts: Mapping[str, Any] | None = self.patients
         if keys[0] == "per_patient":
-            keys = keys[1:]
+            counts, keys = self.patients.get("per_patient", self.patients), keys[1:]
         elif keys[0] == "gap":
             counts, keys = self.patients["gap"][keys[1]], keys[2:]
         elif keys[0] == "per_group":

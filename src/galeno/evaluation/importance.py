@@ -8,6 +8,7 @@ and each then looks less important than both are together; a column's importance
 The cost is bounded by rows and not by the clock, so that the result depends on data and seed alone.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -85,7 +86,8 @@ def measure_importance(
     donors = sample[np.roll(np.arange(len(rows)), 1)]
 
     def rise(column: str) -> float:
-        shuffled = sample.with_columns(donors[column])
+        # what is said of a value before (its description) goes with it
+        shuffled = sample.with_columns(donors.select(f"^{re.escape(column)}(\x1f.*)?$"))
         return _log_loss(answer(shuffled), truth) - plain
 
     with ThreadPoolExecutor(threads) as pool:

@@ -13,10 +13,11 @@ from galeno.evaluation.curves import confusion, plots, reliability
 from galeno.evaluation.evaluation import Evaluation
 from galeno.evaluation.fairness import gaps, group_order, limit_groups, smallest
 from galeno.evaluation.metrics import Judged, Replicates, Tally, nest, point_figures
+from galeno.evaluation.patients import aggregate_patients
 from galeno.records import Labels, Probabilities
 from galeno.study import Judging
 
-__all__ = ["Evaluation", "aggregate_patients", "judge"]
+__all__ = ["Evaluation", "judge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,14 @@ class _Measured:
     point: Replicates
     draws: Replicates | None
     patients: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The rows of patients taken together, and of what kind the patients are."""
+
+    measured: _Measured
+    pooling: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +87,8 @@ def judge(  # noqa: PLR0917  (the rows, then how they are judged)
         judging: resamples and level of the intervals.
         seed: seed of the resamples; the same patients and seed give the same resamples.
         unknown: labels outside the classes, with their rows.
-        rule: the decision rule, applied to a patient's mean probabilities; without it the answer
-            that most rows of the patient have, ties to the more probable.
+        rule: the decision rule, applied to a patient's mean probabilities (see `patients.pool_patients`);
+            without it the answer that most rows of the patient have, ties to the more probable.
         min_patients: a group with fewer does not count in gaps.
     """
     texts = np.asarray(patients, dtype=np.str_)
@@ -97,9 +106,9 @@ def judge(  # noqa: PLR0917  (the rows, then how they are judged)
         confidence=judging.confidence,
     )
     whole = bench.measure(judged, unit_of)
-    by_patient = whole
+    by_patient = _Taken(whole, None)
     if len(names) < len(judged.labels):
-        by_patient = bench.measure(aggregate_patients(judged, unit_of, rule), np.arange(len(names)))
+        by_patient = _measure_patients(bench, judged, unit_of, rows, rule)
     columns = {name: _measure_groups(bench, judged, unit_of, limit_groups(of)) for name, of in groups.items()}
     gap = {name: _measure_gap(bench, found, min_patients) for name, found in columns.items()}
     return Evaluation(
@@ -107,12 +116,13 @@ def judge(  # noqa: PLR0917  (the rows, then how they are judged)
         figures=whole.figures,
         per_group={column: {g: m.figures for g, m in found.items()} for column, found in columns.items()},
         gap={column: m.figures for column, m in gap.items()},
-        per_patient=by_patient.figures,
-        intervals=_all_intervals(whole, by_patient, columns, gap) if len(bench.weights) else {},
+        per_patient=by_patient.measured.figures,
+        intervals=_all_intervals(whole, by_patient.measured, columns, gap) if len(bench.weights) else {},
         patients={
             **whole.patients,
             "per_group": {c: {g: m.patients for g, m in found.items()} for c, found in columns.items()},
             "gap": {column: m.patients for column, m in gap.items()},
+            **({"per_patient": by_patient.measured.patients} if by_patient.pooling else {}),
         },
         confusion=confusion(judged),
         reliability=reliability(judged),
@@ -121,6 +131,7 @@ def judge(  # noqa: PLR0917  (the rows, then how they are judged)
         rows=_digest(names, rows),
         resamples=len(bench.weights),
         confidence=judging.confidence,
+        pooling=by_patient.pooling,
     )
 
 
@@ -138,34 +149,21 @@ def _all_intervals(
     }
 
 
-def aggregate_patients(
-    judged: Judged, unit_of: NDArray[np.int64], rule: Callable[[Probabilities], Labels] | None
-) -> Judged:
-    """One row a patient; a class is in a patient's set where it is in at least half of the rows' sets."""
-    units, k = int(unit_of.max()) + 1, judged.probabilities.shape[1]
-    rows = np.bincount(unit_of, minlength=units)[:, None]
-    means = _sum_by(judged.probabilities, unit_of, units) / rows
-    votes = np.bincount(unit_of * (k + 1) + judged.labels + 1, minlength=units * (k + 1)).reshape(
-        units, k + 1
-    )
-    overall = votes.sum(axis=0)
-    preference = np.empty(k + 1, dtype=np.int64)
-    preference[np.lexsort((np.arange(k + 1), -overall))] = np.arange(k + 1)
-    preference[0] = -1
-    labels = (votes * (k + 2) + preference).argmax(axis=1) - 1
-    if rule is not None:
-        answers = np.asarray(rule(means), dtype=np.int64)
-    else:
-        chosen = np.bincount(unit_of * k + judged.answers, minlength=units * k).reshape(units, k)
-        answers = (chosen + means / 2).argmax(axis=1)
-    sets = (
-        None if judged.sets is None else _sum_by(judged.sets.astype(np.float64), unit_of, units) / rows >= 0.5
-    )
-    return Judged(labels.astype(np.int64), means, answers.astype(np.int64), sets)
-
-
-def _sum_by(values: NDArray[np.float64], unit_of: NDArray[np.int64], units: int) -> NDArray[np.float64]:
-    return np.stack([np.bincount(unit_of, weights=column, minlength=units) for column in values.T], axis=1)
+def _measure_patients(
+    bench: _Bench,
+    judged: Judged,
+    unit_of: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    rule: Callable[[Probabilities], Labels] | None,
+) -> _Taken:
+    """One row a patient; those whose rows have different labels are left out and counted."""
+    taken, kept = aggregate_patients(judged, unit_of, rule)
+    counts = {
+        "rows_per_patient": float(rows.mean()),
+        "several": int((rows > 1).sum()),
+        "mixed": len(rows) - len(kept),
+    }
+    return _Taken(bench.measure(taken, kept), counts)
 
 
 def _measure_groups(

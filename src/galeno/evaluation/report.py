@@ -11,6 +11,7 @@ from markupsafe import Markup
 from galeno.evaluation.content import CandidateLine, Contender, Figures, ReportContent
 from galeno.evaluation.evaluation import Evaluation
 from galeno.evaluation.fairness import MISSING
+from galeno.evaluation.gallery import Gallery
 from galeno.evaluation.importance import FEWEST_ROWS
 from galeno.evaluation.metrics import MAIN, PER_CLASS
 from galeno.evaluation.plots import (
@@ -23,6 +24,7 @@ from galeno.evaluation.plots import (
     reliability_plot,
 )
 from galeno.evaluation.words import speaker
+from galeno.features.assemble import MODALITY_OF
 from galeno.records import Verdict, Violation
 
 __all__ = ["CandidateLine", "Contender", "Figures", "ReportContent", "render_report"]
@@ -33,6 +35,8 @@ GROUPED = ("accuracy", "balanced_accuracy", "macro_f1", "auc_ovr", "ece")
 _PLOTTED = 15
 _RANKED = 20
 """Columns shown with their importance, at most."""
+_NAMED = 6
+"""Columns of a modality that are named; more are counted."""
 _MISSING_CODE = "missing_code"
 _MANY_CLASSES = 40
 """More classes than this make an unreadable heat map; the table by class remains."""
@@ -75,6 +79,9 @@ class View:
         self.rare = frozenset(c.name for c in content.study.classes if c.rare)
         self.classes = content.evaluation.classes
         self.test = content.evaluation
+        self.gallery = Gallery(
+            self.study, content.examples, self.say, self.label, figure=self.figure, percent=self.percent
+        )
 
     def label(self, name: str) -> str:
         """What a reader calls a class."""
@@ -199,6 +206,22 @@ class View:
             "key_text", **counts, level=self.percent(self.test.confidence), resamples=self.test.resamples
         )
 
+    @property
+    def pooling_text(self) -> str:
+        """How the rows of a patient were taken together, and which patients were left out."""
+        found = self.test.pooling
+        if found is None:
+            return ""
+        text = self.say(
+            "by_patient_text",
+            several=self.figure(found["several"]),
+            patients=self.figure(self.test.patients["all"]),
+            mean=self.figure(found["rows_per_patient"], 1),
+        )
+        if found["mixed"]:
+            text += " " + self.say("patients_mixed", mixed=self.figure(found["mixed"]))
+        return text
+
     def contender(self, line: Contender) -> str:
         """Name of a line of the comparison."""
         name = self.say(f"kind_{line.kind}")
@@ -297,7 +320,37 @@ class View:
             f"{self.say(part)} {self.percent(share)}" for part, share in split["shares"].items()
         )
         by = self.say(f"by_{split['by']}_word")
-        return self.say("split_text", by=by, shares=shares, overlap=self.overlap)
+        text = self.say("split_text", by=by, shares=shares, overlap=self.overlap)
+        return " ".join([text, *self._together])
+
+    @property
+    def _together(self) -> list[str]:
+        """That rows of a patient, and windows of a sound, stay together, where there are several."""
+        rows, patients = (sum(self.content.split[key].values()) for key in ("rows", "patients"))
+        if self.overlap or rows <= patients:
+            return []
+        told = [self.say("split_together", rows=self.figure(rows), patients=self.figure(patients))]
+        if any(column.type == "sound" for column in self.study.features_columns.values()):
+            told.append(self.say("split_windows"))
+        return told
+
+    @property
+    def modalities(self) -> list[tuple[str, str, str]]:
+        """Modality, its columns, and the share of records without any of them; empty for a table alone."""
+        found = self.content.modalities
+        if set(found) <= {"table"}:
+            return []
+        names: dict[str, list[str]] = {modality: [] for modality in found}
+        for name, column in self.study.features_columns.items():
+            names.setdefault(MODALITY_OF[column.type], []).append(self.column(name))
+        return [
+            (self.say(f"modality_{modality}"), self._few(names[modality]), self.percent(share))
+            for modality, share in found.items()
+        ]
+
+    def _few(self, names: Sequence[str]) -> str:
+        """Names in one line, or how many they are."""
+        return ", ".join(names) if len(names) <= _NAMED else self.figure(len(names))
 
     @property
     def ranked(self) -> list[CandidateLine]:

@@ -3,7 +3,8 @@
 import re
 from types import MappingProxyType
 
-from galeno.study import DISEASE_ID, Features, Study
+from galeno.recipes import DISEASE_ID, Features
+from galeno.study import Study
 
 _DATABASES = MappingProxyType(
     {"orpha.net": "ORPHA", "omim.org": "OMIM", "purl.obolibrary.org/obo/mondo.owl": "MONDO"}

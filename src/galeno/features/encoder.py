@@ -1,7 +1,7 @@
 """What every encoder is: fitted on some rows, it turns any record into numbers.
 
-One class per modality follows the protocol `Encoder` and is named in `assemble.ENCODERS`; that is
-all an image, sound or phenotype encoder needs.
+One class per modality follows the protocol `Encoder` and is named in `assemble.MODALITIES`. What can be said
+of a sound, an image or a text alone is said before, by the `describer`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from galeno.recipes import Features
 from galeno.records import PATIENT, FloatMatrix, Labels
-from galeno.study import Column, Features
+from galeno.study import Column
 
-Block = Literal["table", "copies", "ngrams", "svd", "projection"]
+Block = Literal["table", "copies", "ngrams", "svd", "media", "tensor", "projection", "late"]
 """What kind of numbers a feature column holds; views of the matrix are made of blocks."""
+DESCRIPTION = "\x1fdescription"
+"""What follows a column's name in the name of its descriptions (see `describer`)."""
 Arrays = dict[str, NDArray[Any]]
 """Named arrays of an encoder's state; the rest of the state is JSON."""
 CrossFitted = dict[int, NDArray[np.float32]]

@@ -14,8 +14,9 @@ from galeno.features.sign_table import Kinds, SignTable
 from galeno.knowledge.base import KnowledgeBase
 from galeno.knowledge.opened import open_knowledge, open_ratios
 from galeno.knowledge.signs import Signs
+from galeno.recipes import Features, PhenotypeFeatures
 from galeno.records import FloatMatrix
-from galeno.study import Column, Features, PhenotypeFeatures
+from galeno.study import Column
 
 Documents = list[frozenset[str]]
 

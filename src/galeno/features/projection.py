@@ -1,4 +1,4 @@
-"""Projections appended to the matrix: PCA, or LDA scores of the classes."""
+"""Projections appended to the matrix: PCA, LDA, or the discriminant scores of the classes as they are."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -20,7 +20,8 @@ class Projection:
     """A linear map of some columns of the matrix, learned on the fitting rows.
 
     PCA by singular value decomposition, signs fixed. LDA: discriminant scores with Ledoit-Wolf shrinkage
-    of the within-class covariance; the fitting rows get scores of maps learned without their patients.
+    of the within-class covariance, turned to their main directions; scores: the same, one a class. The
+    fitting rows get scores of maps learned without their patients.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Projection:
         """Keep a map.
 
         Args:
-            kind: pca or lda.
+            kind: pca, lda, or scores.
             shown: indices of the columns it looks at.
             weights: shape (shown, components).
             offset: added after the weights, shape (components,).
@@ -56,7 +57,10 @@ class Projection:
                 projection = cls(kind, shown, *_learn_pca(x, components))
                 return projection, projection.project(matrix)
             weights, offset = _learn_lda(x, sample.labels, sample.classes)
-            turn = _main_directions(x @ weights + offset, min(components, len(offset)))
+            if kind == "scores":
+                turn = np.eye(len(offset))
+            else:
+                turn = main_directions(x @ weights + offset, min(components, len(offset)))
             projection = cls(kind, shown, weights @ turn, offset @ turn)
             crossed = np.zeros((len(x), turn.shape[1]))
             folds = deal_patients(sample, seed)
@@ -84,11 +88,11 @@ class Projection:
 
 def _learn_pca(x: NDArray[np.float64], components: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     center = x.mean(axis=0) if len(x) else np.zeros(x.shape[1])
-    turn = _main_directions(x - center, components)
+    turn = main_directions(x - center, components)
     return turn, -center @ turn
 
 
-def _main_directions(x: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+def main_directions(x: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     """Directions of largest variance, shape (columns, at most `most`), the largest entry of each positive."""
     if not x.size:
         return np.zeros((x.shape[1], 0))

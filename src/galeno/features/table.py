@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from galeno.features.categories import CategoryEncoder
 from galeno.features.encoder import Arrays, CrossFitted, FeatureColumn, Sample, column_or_nulls
 from galeno.features.numbers import Measure, NumberScaler
+from galeno.recipes import Features
 from galeno.records import FloatMatrix
-from galeno.study import Column, Features
+from galeno.study import Column
 
 _EPOCH = datetime(1970, 1, 1)
 _DAY = 86_400_000_000.0

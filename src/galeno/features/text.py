@@ -12,8 +12,9 @@ from threadpoolctl import threadpool_limits
 from galeno.features.encoder import Arrays, CrossFitted, FeatureColumn, Sample, column_or_nulls
 from galeno.features.terms import Terms, character_grams, count_patients, count_terms, word_grams
 from galeno.features.tokens import drop_punctuation, fold, mark_negations, split_words
+from galeno.recipes import Features, TextFeatures
 from galeno.records import FloatMatrix
-from galeno.study import Column, Features, TextFeatures
+from galeno.study import Column
 
 
 class TextEncoder:

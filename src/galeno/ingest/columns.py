@@ -18,6 +18,7 @@ from galeno.ingest.values import (
     codes_of,
     comma_number_of,
     date_parser,
+    file_parser,
     flag_parser,
     number_of,
     terms_parser,
@@ -25,6 +26,7 @@ from galeno.ingest.values import (
     text_parser,
 )
 from galeno.knowledge.opened import open_vocabulary
+from galeno.media.fault import RULES
 from galeno.study import Column, ColumnType, Rules
 
 DTYPES: dict[ColumnType, pl.DataType] = {
@@ -34,9 +36,11 @@ DTYPES: dict[ColumnType, pl.DataType] = {
     "text": pl.String(),
     "date": pl.Datetime("us"),
     "terms": pl.String(),
+    "sound": pl.Binary(),
+    "image": pl.Binary(),
 }
-"""Polars type of each column type."""
-FAULTS = ("", "missing_code", "type", "category", "range", "convert", "decimal_comma")
+"""Polars type of each column type; a sound or an image in the lake is the String of its digest."""
+FAULTS = ("", "missing_code", "type", "category", "range", "convert", "decimal_comma", *RULES)
 """Faults by their code in `ColumnReader.read_column`."""
 
 _CODE = {fault: code for code, fault in enumerate(FAULTS)}
@@ -66,6 +70,7 @@ class ColumnReader:
             "convert": "convert",
             "decimal_comma": "convert",
             "missing_code": "blank",
+            **dict.fromkeys(RULES, rules.file),
         }
         options = {code_of(option.strip(BLANKS)) for option in column.options}
         self._codes = (codes_of(codes) - options) | codes_of(
@@ -92,6 +97,8 @@ class ColumnReader:
         values = _plain(values)
         if self.column.type == "terms" and isinstance(values.dtype, pl.List | pl.Array):
             return self._read_lists(values)
+        if self.column.type in ("sound", "image"):
+            return self._read_files(values)
         if isinstance(values.dtype, _NOT_SCALAR):
             typed = pl.Series(values.name, [None] * len(values), DTYPES[self.column.type])
             return typed, values.is_not_null().cast(pl.UInt8) * _CODE["type"]
@@ -108,7 +115,17 @@ class ColumnReader:
             return category_parser(self._codes, self.column.options, self.behaviours["category"] == "keep")
         if self.column.type == "terms":
             return terms_parser(self._codes, open_vocabulary(), self.behaviours["category"] == "keep")
+        if self.column.type in ("sound", "image"):
+            return file_parser(self._codes, "sound" if self.column.type == "sound" else "image")
         return date_parser(self._codes) if self.column.type == "date" else text_parser(self._codes)
+
+    def _read_files(self, values: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """`read` over a column of files, or of digests."""
+        readings = [self.read(value) for value in values.to_list()]
+        kept = [value for value, _ in readings]
+        dtype = pl.String() if any(isinstance(value, str) for value in kept) else DTYPES[self.column.type]
+        typed = pl.Series(values.name, kept, dtype)
+        return typed, pl.Series([_CODE[fault or ""] for _, fault in readings], dtype=pl.UInt8)
 
     def _read_lists(self, values: pl.Series) -> tuple[pl.Series, pl.Series]:
         """`read` over a column of lists."""

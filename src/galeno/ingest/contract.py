@@ -14,8 +14,9 @@ import polars as pl
 from galeno.errors import ContractError
 from galeno.ingest.columns import DTYPES, FAULTS, ColumnReader, read_codes
 from galeno.ingest.rows import repeated_rows, row_keys, seen_before, two_targets
-from galeno.ingest.values import Value, code_of, codes_of
+from galeno.ingest.values import Value, code_of, codes_of, is_file_value
 from galeno.knowledge.opened import open_vocabulary
+from galeno.media.fault import RULES as MEDIA_RULES
 from galeno.records import KEY, PATIENT, ROW, SITE, TARGET, TIME, ValidationReport, Violation
 from galeno.study import Column, Study
 
@@ -25,7 +26,12 @@ FIRST_ROWS = 10
 """Row numbers kept of a violation."""
 
 _VERSION = 1
-_REASONS = {"type": "bad_value", "category": "bad_value", "range": "out_of_range"}
+_REASONS = {
+    "type": "bad_value",
+    "category": "bad_value",
+    "range": "out_of_range",
+    **{rule: rule for rule in MEDIA_RULES},
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,9 +82,15 @@ class Contract:
         self._classes = {code_of(value): c.name for c in study.classes for value in c.raw}
         self._target_codes = self._codes - set(self._classes)  # a class that is declared is not missing
         self._record = tuple(
-            (name, self._readers[name].read, f"bad_value:{name}", f"out_of_range:{name}")
+            (
+                name,
+                self._readers[name].read,
+                {fault: f"{reason}:{name}" for fault, reason in _REASONS.items()},
+            )
             for name in study.features_columns
         )
+        self.files = tuple(name for name, c in study.columns.items() if c.type in ("sound", "image"))
+        """Columns that hold sounds or images."""
         known = self._known_columns()
         self.inputs = frozenset(name for name in known if name != roles.target)
         """Columns that a record may have when it is diagnosed."""
@@ -87,12 +99,20 @@ class Contract:
         self.digest = _digest(study)
         """Hexadecimal SHA-256 of everything that decides what a good row is; the source is not in it."""
 
-    def admit(self, frame: pl.DataFrame, source: str) -> Admission:
+    def admit(
+        self,
+        frame: pl.DataFrame,
+        source: str,
+        *,
+        files: Mapping[str, tuple[pl.Series, pl.Series]] | None = None,
+    ) -> Admission:
         """Sort records into good ones and quarantined ones.
 
         Args:
             frame: raw records, texts or typed.
             source: name for the report and for messages.
+            files: of columns of sounds and images: the digests, and the faults as codes into FAULTS, each of
+                shape (rows,); such a column in `frame` holds what was read, for the quarantine.
 
         Raises:
             ContractError: a column is missing, or a rule whose behaviour is `refuse` is broken.
@@ -100,8 +120,10 @@ class Contract:
         self._refuse_missing_columns(frame, source)
         findings = _Findings(frame.height)
         self._check_unknown_columns(frame, findings)
-        typed = self._type_columns(frame, findings)
-        good = typed.with_columns(self._special_columns(frame, typed, findings))
+        found = files or {}
+        read = frame.with_columns(digests.alias(name) for name, (digests, _) in found.items())
+        typed = self._type_columns(read, findings, {name: faults for name, (_, faults) in found.items()})
+        good = typed.with_columns(self._special_columns(read, typed, findings))
         self._refuse(findings, source)
         sent = pl.Series("sent", [False]).new_from_index(0, frame.height)
         for _, mask in findings.sent:
@@ -143,15 +165,24 @@ class Contract:
         """
         typed: dict[str, Value] = {}
         reasons: list[str] = []
-        for name, read, bad_value, out_of_range in self._record:
+        for name, read, reviewed in self._record:
             raw = values.get(name)
             if raw is None:
                 typed[name] = None
                 continue
             typed[name], fault = read(raw)
-            if fault is not None and fault in _REASONS:
-                reasons.append(out_of_range if fault == "range" else bad_value)
+            if fault is not None and fault in reviewed:
+                reasons.append(reviewed[fault])
         return typed, tuple(reasons)
+
+    def read_file(self, name: str, value: object) -> tuple[Value, int]:
+        """One cell of a column of sounds or images: its clean content, and its fault as a code of FAULTS."""
+        content, fault = self._readers[name].read(value)
+        return content, FAULTS.index(fault or "")
+
+    def is_value(self, name: str, text: str) -> bool:
+        """Whether a text is a value of a column of sounds or images by itself, and not the name of a file."""
+        return is_file_value(text) or self._readers[name].read(text)[1] in (None, "missing_code")
 
     def typed(self, frame: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
         """Any declared columns, typed, faults blanked; null where the frame lacks one. Shape (n, names)."""
@@ -232,10 +263,13 @@ class Contract:
                 Violation("unknown_column", _listed(unknown), frame.height, (), behaviour)
             )
 
-    def _type_columns(self, frame: pl.DataFrame, findings: _Findings) -> pl.DataFrame:
+    def _type_columns(
+        self, frame: pl.DataFrame, findings: _Findings, found: Mapping[str, pl.Series]
+    ) -> pl.DataFrame:
         columns = []
         for name, reader in self._readers.items():
             values, faults = self._read(frame, name)
+            faults = found.get(name, faults)
             columns.append(values)
             _add_faults(findings, reader, faults)
             if reader.column.required:
@@ -349,7 +383,7 @@ def _digest(study: Study) -> str:
     }
     parts = {
         "version": _VERSION,
-        "records": study.records.model_dump(mode="json", exclude={"source", "drop"}),
+        "records": study.records.model_dump(mode="json", exclude={"source", "drop", "files"}),
         "classes": [{"name": c.name, "values": c.raw} for c in study.classes],
         "columns": columns,
     }

@@ -1,4 +1,6 @@
-"""Which columns look like the patient, the record, the time and the site, and which only name people."""
+"""Which columns look like the patient, the record, the time and the site, and which tell only of people's
+names, of a file, or of the device that made it.
+"""
 
 import re
 from collections.abc import Mapping
@@ -31,6 +33,20 @@ _TIME = _words(
 _OTHER_DATES = _words("birth birthdate dob born nacimiento death deceased defuncion exitus discharge alta")
 _SITE = _words(
     "site hospital center centre centro clinic clinica clínica facility sede institution institucion"
+)
+_UNITS = _words("s sec secs ms hz khz px pixels bytes kb mb in of the")
+_MEDIA = _words("audio image sound recording file")
+_FILE = _words(
+    "samplerate samplingrate samplefrequency samplingfrequency seconds duration filename filepath filetype"
+    " filesize basename bitrate bitdepth bits channels codec format extension mimetype contenttype md5 sha1"
+    " sha256 checksum hash digest dpi"
+)
+_COUNTS = _words("size length bytes samples frames fs sr")
+_LARGE = 1000
+_DEVICE = _words(
+    "device scanner microphone stethoscope manufacturer camera machine model filter equipment detector"
+    " dispositivo escaner escáner microfono micrófono fonendo estetoscopio fabricante camara cámara equipo"
+    " filtro aparato"
 )
 
 
@@ -78,6 +94,27 @@ def find_site(facts: Mapping[str, Facts], taken: set[str | None]) -> str | None:
     return None
 
 
+def find_file_properties(facts: Mapping[str, Facts]) -> tuple[str, ...]:
+    """Columns that are named like a property of a sound or image file, such as its rate, length or size.
+
+    A size or length is taken for the file's where it is large (bytes, samples); a width and a height where
+    both are there and whole: a patient has a height, and a lesion a size.
+    """
+    bare = {name: _bare(name) for name in facts}
+    sides = {name: bare[name] & {"width", "height"} for name in facts if not _has_fractions(facts[name])}
+    both = len(frozenset().union(*sides.values())) == 2
+    return tuple(
+        name
+        for name, fact in facts.items()
+        if bare[name] & _FILE or (bare[name] & _COUNTS and _is_large(fact)) or (both and sides.get(name))
+    )
+
+
+def is_device(facts: Facts) -> bool:
+    """Whether a column is named like the device that a recording was made with."""
+    return bool(facts.words & _DEVICE)
+
+
 def is_identifier(facts: Facts) -> bool:
     """Whether a column tells patients apart rather than saying something about them."""
     unique = facts.distinct / max(facts.given, 1)
@@ -96,3 +133,17 @@ def _is_patient_name(name: str) -> bool:
 def _has_fractions(facts: Facts) -> bool:
     numbers = [number_of(text) for text in facts.texts[:200]]
     return any(number is not None and not number.is_integer() for number in numbers)
+
+
+def _bare(name: str) -> frozenset[str]:
+    """A column's name with and without units and words for a file: `audio_sample_rate_hz` has samplerate."""
+    words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    return frozenset(
+        "".join(word for word in words if word not in without)
+        for without in (frozenset(), _UNITS, _UNITS | _MEDIA)
+    )
+
+
+def _is_large(facts: Facts) -> bool:
+    numbers = [number for text in facts.texts[:200] if (number := number_of(text)) is not None]
+    return bool(numbers) and sorted(numbers)[len(numbers) // 2] >= _LARGE

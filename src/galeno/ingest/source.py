@@ -39,8 +39,8 @@ def read_source(source: str | Sql) -> pl.DataFrame:
     """Read all records of a source that needs no study to be understood.
 
     Args:
-        source: a path (CSV, TSV, Parquet, JSON lines), `sklearn:NAME`, `cohort:KIND` with optional
-            `?n=PATIENTS&seed=SEED`, or an SQL query.
+        source: a path (CSV, TSV, Parquet, JSON lines), `sklearn:NAME`, `cohort:KIND` (one of
+            `cohort.KINDS`) with optional `?n=PATIENTS&seed=SEED`, or an SQL query.
 
     Returns:
         raw records.

@@ -1,4 +1,4 @@
-"""Tables in files: CSV, TSV, Parquet and JSON lines.
+"""Tables in files: CSV, TSV, Parquet, JSON lines, and images in NPZ arrays.
 
 CSV and JSON lines come as text columns, because the contract knows better than
 a guess what they are; Parquet keeps its types.
@@ -22,8 +22,11 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from galeno.errors import SourceError
+from galeno.media.arrays import read_npz
 
-ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+ENDINGS = (
+    ".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".npz",
+)  # fmt: skip
 """File endings that can be read."""
 
 _WHOLE = 2**62
@@ -65,6 +68,8 @@ def iter_table(path: Path | str, rows: int) -> Iterator[pl.DataFrame]:
     if path.stat().st_size == 0:
         _empty(path)
     read = _iter_parquet if ending == ".parquet" else _iter_lines if "j" in ending else _iter_csv
+    if ending == ".npz":
+        read = _iter_arrays
     count = 0
     for frame in read(path, rows):
         count += frame.height
@@ -267,6 +272,13 @@ def _iter_parquet(path: Path, rows: int) -> Iterator[pl.DataFrame]:
             where=str(path),
             remedy="Export it again, or fix its ending",
         ) from None
+
+
+def _iter_arrays(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+    """Images in arrays, each as the bytes of a .npy file."""
+    frame = read_npz(path)
+    for start in range(0, frame.height, rows):
+        yield frame.slice(start, rows)
 
 
 def _iter_lines(path: Path, rows: int) -> Iterator[pl.DataFrame]:

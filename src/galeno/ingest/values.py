@@ -12,11 +12,14 @@ from decimal import Decimal
 import numpy as np
 
 from galeno.knowledge.signs import ABSENT, Signs, Token, Vocabulary, tokens_of
+from galeno.media.content import Kind, clean, from_data_url
+from galeno.media.fault import MediaFault
 
-Value = float | bool | str | datetime | None
-"""A typed value; None is missing."""
+Value = float | bool | str | datetime | bytes | None
+"""A typed value; None is missing. Bytes are the clean content of a sound or an image."""
 Fault = str | None
-"""missing_code, type, category, range, convert, decimal_comma, or None where nothing is wrong."""
+"""missing_code, type, category, range, convert, decimal_comma, a rule about files (`media.fault.RULES`), or
+None where nothing is wrong."""
 Reading = tuple[Value, Fault]
 Parse = Callable[[object], Reading]
 
@@ -33,6 +36,7 @@ _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 _DAY_FIRST = re.compile(r"([0-9]{1,2})[/.-]([0-9]{1,2})[/.-]([0-9]{4})(?:[ T](.+))?")
 _YEAR = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?")
 _NOT_SCALAR = (None, "type")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def text_of(value: object) -> str | None:
@@ -204,6 +208,38 @@ def terms_parser(codes: frozenset[str], vocabulary: Vocabulary | None, keep: boo
         return signs.write() or None, fault
 
     return parse
+
+
+def file_parser(codes: frozenset[str], kind: Kind, most: int = 64 * 2**20) -> Parse:
+    """Parser of sounds or images, of three kinds: the bytes of a file, a data URL (RFC 2397), and the digest
+    of a content in the lake, which stays what it is. The others become their clean content.
+
+    A path is no value of a record: `pipeline.gathering` reads the files that a table names.
+
+    Args:
+        codes: missing codes.
+        kind: what the column holds.
+        most: bytes of a file.
+    """
+
+    def parse(value: object) -> Reading:
+        if value is None or (isinstance(value, str) and value.strip(BLANKS) in codes):
+            return None, "missing_code" if isinstance(value, str) and value.strip(BLANKS) else None
+        if isinstance(value, str) and _DIGEST.fullmatch(value):
+            return value, None
+        try:
+            if isinstance(value, str) and value.startswith("data:"):
+                value = from_data_url(value, most)
+            return (clean(kind, value).data, None) if isinstance(value, bytes) else (None, "type")
+        except MediaFault as fault:
+            return None, fault.rule
+
+    return parse
+
+
+def is_file_value(text: str) -> bool:
+    """Whether a text is a sound or an image by itself: a data URL, or the digest of one in the lake."""
+    return text.startswith("data:") or _DIGEST.fullmatch(text) is not None
 
 
 def _named(tokens: Iterable[Token], vocabulary: Vocabulary | None) -> Iterator[Token]:

@@ -21,7 +21,8 @@ from sklearn.tree import DecisionTreeClassifier
 from galeno.errors import LearningError
 from galeno.learning.balance import class_weights, resample
 from galeno.learning.export import fitted_output
-from galeno.learning.fourier import FourierSVC
+from galeno.learning.fourier import COSINES, FourierSVC
+from galeno.learning.network import NETWORK, Network
 from galeno.model.ensemble import Link
 from galeno.records import Candidate, FloatMatrix, Labels, Probabilities
 from galeno.study import Balance, Family
@@ -161,7 +162,7 @@ def _svm(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
     if params.get("kernel") == "linear":
         # the primal problem: the dual's solver draws from one generator that all threads of a process share
         return LinearSVC(C=strength, dual=False)
-    return FourierSVC(C=strength, random_state=seed)
+    return FourierSVC(C=strength, cosines=params.get("cosines", COSINES), random_state=seed)
 
 
 def _mlp(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
@@ -173,6 +174,10 @@ def _trees(shape: Shape) -> int:
     return int(np.clip(3_000_000 / max(shape[0], 1), 60, 300))
 
 
+def _network(params: Mapping[str, Any], seed: int, _shape: Shape) -> Any:
+    return Network(**params, random_state=seed)
+
+
 _BUILDERS = {
     "logistic": _logistic,
     "tree": _tree,
@@ -182,4 +187,5 @@ _BUILDERS = {
     "lightgbm": _lightgbm,
     "svm": _svm,
     "mlp": _mlp,
+    NETWORK: _network,
 }

@@ -39,6 +39,23 @@ def fit_decision(probabilities: Probabilities, labels: Labels, *, prior_rows: fl
     return learned if better else plain
 
 
+def fit_balanced(probabilities: Probabilities, labels: Labels) -> DecisionRule:
+    """The rule for balanced accuracy: the class is named that gains most over its share of the rows.
+
+    It is the same whatever the shares are, so that it holds where a condition is rarer or more common.
+
+    Args:
+        probabilities: calibrated and out of fold, shape (rows, classes).
+        labels: class index of each row; classes with fewer than FEW rows take the median weight.
+    """
+    expected = probabilities.sum(axis=0) + 1.0
+    weights = 1 / expected
+    steady = np.bincount(labels, minlength=probabilities.shape[1]) >= FEW
+    if steady.any():
+        weights[~steady] = np.median(weights[steady])
+    return DecisionRule(_rounded(weights / weights.max()))
+
+
 def macro_f1(labels: Labels, answers: Labels) -> float:
     """Mean F1 over the classes that occur in labels (not in answers: a wrongly named absent class
     already costs the class it was taken from).

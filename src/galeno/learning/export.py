@@ -22,6 +22,7 @@ from sklearn.svm import LinearSVC
 
 from galeno.errors import LearningError, ParityError
 from galeno.learning.fourier import FourierSVC
+from galeno.learning.network import Network
 from galeno.model.ensemble import Link, Member, open_native, open_session, run_session
 from galeno.records import FloatMatrix, Probabilities
 from galeno.study import Family
@@ -196,6 +197,8 @@ def _convert(estimator: Any, family: Family, n_features: int) -> onnx.ModelProto
         )
     if family == "svm":
         return _convert_machine(estimator, n_features)
+    if isinstance(estimator, Network):
+        return onnx.load_model_from_string(estimator.graph)
     sample = np.zeros((1, n_features), dtype=np.float32)
     return to_onnx(
         estimator, sample, name="galeno", target_opset=_OPSETS, options={id(estimator): {"zipmap": False}}

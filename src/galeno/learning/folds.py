@@ -13,8 +13,6 @@ from galeno.features.assemble import Assembler
 from galeno.records import FloatMatrix, Labels
 from galeno.study import Study
 
-VIEWS = ("all", "linear", "dense")
-
 
 @dataclass(frozen=True, slots=True)
 class Fold:
@@ -67,7 +65,7 @@ def prepare_folds(
             held_out_matrix=_store(
                 folder / f"fold-{number}-held-out.npy", assembler.transform(frame[held_out])
             ),
-            views={name: assembler.view(name) for name in VIEWS},
+            views={name: assembler.view(name) for name in assembler.views},
         )
 
     with ThreadPoolExecutor(threads) as pool:

@@ -25,9 +25,10 @@ class FourierSVC:
         classes_: the labels.
     """
 
-    def __init__(self, C: float = 1.0, random_state: int = 0) -> None:  # noqa: N803  (scikit-learn's name)
-        """C is the inverse strength of regularisation, as in scikit-learn's SVC."""
-        self._sampler = RBFSampler(gamma="scale", n_components=COSINES, random_state=random_state)
+    def __init__(self, C: float = 1.0, cosines: int = COSINES, random_state: int = 0) -> None:  # noqa: N803
+        """C is the inverse strength of regularisation; more cosines come closer to scikit-learn's SVC."""
+        self._count = cosines
+        self._sampler = RBFSampler(gamma="scale", n_components=cosines, random_state=random_state)
         # the primal problem: the dual's solver draws from one generator that all threads of a process share
         self._machine = LinearSVC(C=C, dual=False)
 
@@ -52,7 +53,7 @@ class FourierSVC:
     @property
     def coef_(self) -> NDArray[np.float64]:
         """Weights of the cosines themselves, shape (k, COSINES); one row for two classes."""
-        weights: NDArray[np.float64] = self._machine.coef_ * np.sqrt(2.0 / COSINES)
+        weights: NDArray[np.float64] = self._machine.coef_ * np.sqrt(2.0 / self._count)
         return weights
 
     @property

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
+from galeno.features.assemble import MODALITY_OF, ONLY, TENSOR, fuses_late
+from galeno.features.layout import SOUND_TENSOR
+from galeno.learning.network import NETWORK
 from galeno.records import Candidate
 from galeno.study import Family, Study
 
@@ -17,6 +20,11 @@ LINEAR: frozenset[Family] = frozenset({"logistic", "svm", "mlp"})
 
 BASELINE = Candidate("logistic", "none", {}, "linear")
 """Plain logistic regression; every search judges it first, whatever the study's families."""
+
+
+_Line = tuple[Family, str, Mapping[str, object]]
+_Seen = tuple[_Line, str]
+"""A line, and the view that it sees."""
 
 
 def view_of(family: Family) -> str:
@@ -43,6 +51,8 @@ def is_loadable(family: Family) -> bool:
 
 def allows(study: Study, candidate: Candidate) -> bool:
     """Whether the study lets this candidate into the model; the baseline is judged all the same."""
+    if candidate.family == NETWORK:
+        return True  # tried only where the study asks for one
     return candidate.family in study.learning.families and candidate.balance in study.learning.balance
 
 
@@ -57,17 +67,51 @@ def portfolio(study: Study, n_rows: int) -> list[Candidate]:
         n_rows: training rows.
     """
     families = usable_families(study, n_rows)
-    chosen: list[Candidate] = [BASELINE]
+    chosen: list[Candidate] = [BASELINE, *_networks(study)]
     lines = _SMALL if n_rows <= SMALL else _MEDIUM if n_rows <= LARGE else _LARGE
+    if {column.type for column in study.features_columns.values()} & {"sound", "image"}:
+        lines = (*_MEDIA, *lines)
     if all(column.type == "text" for column in study.features_columns.values()):
         lines = (*_TEXT, *lines)
-    for family, balance, params in lines:
+    told = [(line, view_of(line[0])) for line in lines]
+    if fuses_late(study):
+        late = [line for line in _LATE if line[1] == "late" or study.features.fusion != "late"]
+        late = [*_alone(study), *late]
+        told = late if study.features.fusion == "late" else _alternate(late, told)
+    for (family, balance, params), view in told:
         if family in families and balance in study.learning.balance:
-            chosen.append(Candidate(family, balance, params, view_of(family)))
+            chosen.append(Candidate(family, balance, params, view))
     return chosen
 
 
-_Line = tuple[Family, str, Mapping[str, object]]
+def _networks(study: Study) -> list[Candidate]:
+    """A network for each column of sounds or images that the study wants one for."""
+    audio, image = study.features.audio, study.features.image
+    found: list[Candidate] = []
+    for name, column in study.features_columns.items():
+        seen = f"{TENSOR}{name}"
+        if column.type == "sound" and audio.network == "required":
+            found.append(Candidate(NETWORK, "none", {"kind": "sound", "shape": list(SOUND_TENSOR)}, seen))
+        if column.type == "image" and image.network == "required":
+            about = {"kind": "image", "shape": [3, image.size, image.size], "flip": image.flip}
+            found.append(Candidate(NETWORK, "none", about, seen))
+        if column.type == "image" and image.backbone and image.fine_tune:
+            about = {"kind": "image", "shape": [3, image.backbone_size, image.backbone_size]}
+            found.append(Candidate(NETWORK, "none", {**about, "backbone": image.backbone}, seen))
+    return found
+
+
+def _alone(study: Study) -> list[_Seen]:
+    """Candidates that see one modality each; the ensemble weighs what they say."""
+    there = dict.fromkeys(MODALITY_OF[column.type] for column in study.features_columns.values())
+    return [(line, f"{ONLY}{modality}") for modality in there for line in _ALONE[modality]]
+
+
+def _alternate(one: Sequence[_Seen], other: Sequence[_Seen]) -> list[_Seen]:
+    """Both in turn, so that a short budget tries the best of both."""
+    paired = [each for pair in zip(one, other, strict=False) for each in pair]
+    return [*paired, *one[len(other) :], *other[len(one) :]]
+
 
 _XGB: Mapping[str, object] = {"n_estimators": 150, "learning_rate": 0.1, "subsample": 0.8}
 _XGB_SMALL: Mapping[str, object] = {
@@ -95,6 +139,33 @@ _LGB_SMALL: Mapping[str, object] = {
     "min_child_samples": 5,
 }
 _MLP: Mapping[str, object] = {"hidden_layer_sizes": [64], "max_iter": 150, "learning_rate_init": 0.003}
+
+_LATE: Sequence[_Seen] = (
+    (("logistic", "none", {"C": 1.0}), "late"),
+    (("xgboost", "weights", {"power": 0.5, **_XGB_SMALL}), "fused"),
+    (("logistic", "weights", {"power": 1.0, "C": 0.1}), "late"),
+    (("extra_trees", "weights", {"power": 0.5, "min_samples_leaf": 3, "max_features": 0.5}), "fused"),
+    (("svm", "weights", {"power": 0.5, "C": 1.0}), "late"),
+    (("logistic", "none", {"C": 0.02}), "fused"),
+    (("forest", "none", {"min_samples_leaf": 4, "max_features": "sqrt"}), "late"),
+)
+"""On what each modality says by itself, and on that beside its numbers."""
+
+_MEDIA: Sequence[_Line] = (
+    ("svm", "weights", {"power": 1.0, "C": 3.0, "cosines": 3000}),
+    ("logistic", "none", {"C": 0.1}),
+    ("svm", "none", {"C": 1.0, "cosines": 3000}),
+)
+"""Before the others where there are sounds or images; trees are weak on main directions."""
+_MEDIA_ALONE: Sequence[_Line] = _MEDIA[:2]
+_ALONE: Mapping[str, Sequence[_Line]] = {
+    "audio": _MEDIA_ALONE,
+    "image": _MEDIA_ALONE,
+    "table": (("xgboost", "none", _XGB_SMALL),),
+    "text": (("svm", "none", {"kernel": "linear", "C": 1.0}),),
+    "phenotype": (("logistic", "none", {"C": 1.0}),),
+}
+"""By modality."""
 
 _TEXT: Sequence[_Line] = (
     ("svm", "none", {"kernel": "linear", "C": 3.0}),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from galeno.learning.decision import fit_decision, macro_f1
+from galeno.learning.decision import fit_balanced, fit_decision, macro_f1
 from galeno.model.calibration import Calibration
 from galeno.model.decision import DecisionRule
 from galeno.records import Labels, Probabilities
@@ -18,7 +18,8 @@ def finish(probabilities: Probabilities, labels: Labels, study: Study) -> tuple[
     calibration = Calibration.fit(study.learning.calibration, probabilities, known)
     if study.learning.decision == "probability":
         return calibration, DecisionRule.plain(len(study.classes))
-    return calibration, fit_decision(calibration.apply(probabilities), labels)
+    fit = fit_balanced if study.learning.decision == "balanced_accuracy" else fit_decision
+    return calibration, fit(calibration.apply(probabilities), labels)
 
 
 def score_candidate(probabilities: Probabilities, labels: Labels, study: Study) -> dict[str, float]:

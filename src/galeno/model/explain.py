@@ -1,4 +1,4 @@
-"""Why a condition has its probability: SHAP values of the input columns.
+"""Why a condition has its probability: SHAP values of the input columns, and of the modalities.
 
 The Shapley value of a column is what the probability gains when the column takes the record's value instead
 of the reference's, averaged over all orders in which the columns could have been told (Lundberg and Lee, A
@@ -17,10 +17,11 @@ from math import comb, fsum
 import numpy as np
 from numpy.typing import NDArray
 
+from galeno.features.assemble import MODALITY_OF
 from galeno.ingest.values import Value
 from galeno.model.ensemble import SMALL
 from galeno.model.model import Model
-from galeno.records import Contribution, Explanation, Probabilities
+from galeno.records import Contribution, Explanation, ModalityShare, Probabilities
 
 EXACT = 8
 """Up to so many columns that differ from the reference, every set of them is asked."""
@@ -47,7 +48,8 @@ def explain(
         for each condition base + contributions = probability. A column that the model does not use, or that
         has the reference's value, contributes 0.
     """
-    values, _ = model.contract.answer_record(record)
+    typed, _ = model.contract.answer_record(record)
+    values = model.describer.describe_record(typed)
     reference = reference_record(model)
     names = _differing(model, values, reference)
     game = _Game(model, values, reference, names)
@@ -67,8 +69,22 @@ def explain(
         told.sort(key=lambda one: -abs(one.contribution))
         # Sums of float32 scores differ in their last bits between one row and many; the base takes them up.
         base = float(p[0, c]) - fsum(gains.values())
-        explained.append(Explanation(model.classes[c], base, float(p[0, c]), tuple(told), method))
+        explained.append(
+            Explanation(
+                model.classes[c], base, float(p[0, c]), tuple(told), method, _by_modality(model, gains)
+            )
+        )
     return tuple(explained)
+
+
+def _by_modality(model: Model, gains: Mapping[str, float]) -> tuple[ModalityShare, ...]:
+    """Shapley values add up: what a modality did is what its columns did."""
+    columns = model.study.features_columns
+    shares: dict[str, float] = {MODALITY_OF[column.type]: 0.0 for column in columns.values()}
+    for name, gain in gains.items():
+        shares[MODALITY_OF[columns[name].type]] += gain
+    told = [ModalityShare(name, gain) for name, gain in shares.items()]
+    return tuple(sorted(told, key=lambda one: -abs(one.contribution)))
 
 
 def reference_record(model: Model) -> dict[str, Value]:
@@ -171,4 +187,6 @@ def _sampled(game: _Game, n: int, pairs: int, seed: int) -> Probabilities:
 
 
 def _shown(value: Value) -> str | float | bool | None:
+    if isinstance(value, bytes):
+        return f"{len(value) / 1024:.0f} KiB"
     return value.isoformat() if isinstance(value, datetime) else value

@@ -19,6 +19,9 @@ from galeno.records import Diagnosis, FloatMatrix, Labels, Probabilities, Ranked
 from galeno.storage.packages import MANIFEST, read_manifest
 from galeno.storage.packages import verify as check_files
 
+DESCRIBED_CHUNK = 256
+"""The same where sounds and images are decoded for it."""
+
 
 class Model:
     """What answers.
@@ -35,6 +38,7 @@ class Model:
         self.classes = parts.study.class_names
         self.contract = Contract(parts.study)
         self.assembler = parts.assembler
+        self.describer = parts.describer
         self.ensemble = parts.ensemble
         self.calibration = parts.calibration
         self.decision = parts.decision
@@ -81,9 +85,10 @@ class Model:
             float64, shape (rows, classes).
         """
         answers = np.empty((frame.height, len(self.classes)))
-        for start in range(0, frame.height, CHUNK):
-            matrix = self.assembler.transform(frame.slice(start, CHUNK))
-            answers[start : start + CHUNK] = self.answer_matrix(matrix)
+        chunk = DESCRIBED_CHUNK if self.describer.columns else CHUNK
+        for start in range(0, frame.height, chunk):
+            matrix = self.assembler.transform(self.describer.describe_frame(frame.slice(start, chunk)))
+            answers[start : start + chunk] = self.answer_matrix(matrix)
         return answers
 
     def answer_matrix(self, matrix: FloatMatrix) -> Probabilities:
@@ -111,7 +116,7 @@ class Model:
                 gives them).
             faults: reasons to review it that were found when it was typed.
         """
-        row = self.assembler.transform_record(values)[np.newaxis]
+        row = self.assembler.transform_record(self.describer.describe_record(values))[np.newaxis]
         return self._conclude(self.answer_matrix(row)[0].tolist(), values, faults)
 
     def diagnose_many(self, typed: Sequence[tuple[Mapping[str, Value], tuple[str, ...]]]) -> list[Diagnosis]:
@@ -122,7 +127,7 @@ class Model:
         """
         if len(typed) == 1:
             return [self.diagnose_typed(*typed[0])]
-        matrix = self.assembler.transform_records([values for values, _ in typed])
+        matrix = self.assembler.transform_records([self.describer.describe_record(v) for v, _ in typed])
         shares = self.answer_matrix(matrix).tolist()
         return [self._conclude(row, *each) for row, each in zip(shares, typed, strict=True)]
 
@@ -147,18 +152,22 @@ class Model:
             version=self.version,
         )
 
-    def answer_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def answer_frame(
+        self, frame: pl.DataFrame, faults: Sequence[tuple[str, ...]] | None = None
+    ) -> pl.DataFrame:
         """Answer raw records; row by row the same as `diagnose`.
 
         Args:
             frame: raw columns, of any types.
+            faults: for each row, reasons to review it that were found before.
 
         Returns:
             condition, probability, `p_<class>` for each class, not_ruled_out and reasons (joined by `|`),
             needs_review; as many rows as came in, in their order.
         """
         parts = [
-            self._answer_chunk(frame.slice(start, CHUNK)) for start in range(0, max(frame.height, 1), CHUNK)
+            self._answer_chunk(frame.slice(start, CHUNK), faults and faults[start : start + CHUNK])
+            for start in range(0, max(frame.height, 1), CHUNK)
         ]
         return pl.concat(parts)
 
@@ -166,8 +175,10 @@ class Model:
         """Conditions that conform to the study's coverage, before the answer is taken in; (rows, classes)."""
         return self.conformal.conforming(probabilities)
 
-    def _answer_chunk(self, raw: pl.DataFrame) -> pl.DataFrame:
+    def _answer_chunk(self, raw: pl.DataFrame, before: Sequence[tuple[str, ...]] | None) -> pl.DataFrame:
         typed, faults = self.contract.answer(raw)
+        if before is not None:
+            faults = [(*first, *then) for first, then in zip(before, faults, strict=True)]
         p = self.probabilities(typed)
         answers = self.decision.answers(p)
         rows = np.arange(len(p))

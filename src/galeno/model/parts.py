@@ -2,6 +2,7 @@
 
 study.json       the resolved study, without the source of its records
 features.*       the assembler's own files
+backbone.onnx, sentences.onnx, sentences.json, tokenizer.json   models that describe images and texts
 model.json       members (columns, classes, weight, link, parity), calibration, decision, conformal
 members/N.onnx   the graph of member N; N.ubj or N.txt beside it is the booster's own format
 reference.json   what the training records looked like
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from galeno.errors import PackageError
 from galeno.features.assemble import Assembler
+from galeno.features.describer import Describer
 from galeno.model.calibration import Calibration
 from galeno.model.conformal import ConformalSet
 from galeno.model.decision import DecisionRule
@@ -42,6 +44,8 @@ class ModelParts:
     study: Study
     assembler: Assembler
     """From typed records to the feature matrix."""
+    describer: Describer
+    """What is said of sounds, images and texts before the assembler sees them."""
     ensemble: Ensemble
     """From the matrix to probabilities."""
     calibration: Calibration
@@ -72,9 +76,11 @@ class ModelParts:
         self.assembler.save(folder)
         names = ["study.json", "model.json", "reference.json"]
         names += sorted(path.name for path in folder.glob("features.*"))
+        names += self.describer.save(folder)
         study = self.study.model_dump(mode="json")
         # Where the records come from is a path or a server of the hospital; provenance.json may tell it.
         study["records"]["source"] = "package"
+        study["records"]["files"] = ""
         write_json(folder / "study.json", study)
         write_json(folder / "reference.json", self.reference.to_dict())
         content = {
@@ -107,8 +113,10 @@ class ModelParts:
                     remedy="Update galeno to open it",
                 )
             members = [_read_member(folder, number, about) for number, about in enumerate(content["members"])]
+            study = Study.model_validate(_read_json(folder / "study.json"))
             return cls(
-                study=Study.model_validate(_read_json(folder / "study.json")),
+                study=study,
+                describer=Describer.load(folder, study),
                 assembler=Assembler.load(folder),
                 ensemble=Ensemble(members, len(content["classes"]), content["features"], threads=threads),
                 calibration=Calibration.from_dict(content["calibration"]),

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from galeno.errors import RunError
+from galeno.features.encoder import DESCRIPTION
 from galeno.progress import Reporter
 from galeno.records import KEY, TARGET, Labels, Part
 from galeno.storage.home import Home
@@ -30,6 +31,17 @@ def label_indices(names: pl.Series, classes: tuple[str, ...]) -> Labels:
     """Class indices of class names; -1 for anything else."""
     positions = {name: index for index, name in enumerate(classes)}
     return np.array([positions.get(name, -1) for name in names.to_list()], dtype=np.int64)
+
+
+def add_descriptions(frame: pl.DataFrame, place: Path) -> pl.DataFrame:
+    """Rows with the descriptions of their sounds, images and texts, which `describing` left in a folder."""
+    for path in sorted(place.glob("described-*.parquet")):
+        told = pl.read_parquet(path)
+        name = told.columns[0]
+        frame = frame.join(
+            told.rename({told.columns[1]: f"{name}{DESCRIPTION}"}), on=name, how="left", maintain_order="left"
+        )
+    return frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ class StepContext:
         chosen = sides["part"].is_in(list(parts))
         if "test" not in parts:
             chosen &= frame[TARGET].is_in(list(self.study.class_names)).fill_null(value=False)
-        frame = frame.filter(chosen)
+        frame = add_descriptions(frame.filter(chosen), self.made("ingest"))
         return Rows(
             frame=frame,
             labels=label_indices(frame[TARGET], self.study.class_names),

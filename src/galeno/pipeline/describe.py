@@ -3,13 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from galeno.evaluation.content import CandidateLine, Contender, ReportContent
 from galeno.evaluation.evaluation import Evaluation
 from galeno.evaluation.gate import gate_from_dict
 from galeno.evaluation.importance import Importance
+from galeno.features.assemble import MODALITIES
 from galeno.learning.selection import Selection
 from galeno.pipeline.context import StepContext
+from galeno.pipeline.examples import make_examples
 from galeno.records import TIME, Candidate, ValidationReport, Violation
+from galeno.study import Study
 
 
 def describe(
@@ -22,6 +27,7 @@ def describe(
     )
     evaluation = Evaluation.from_dict(evaluated["test"])
     selection = Selection.from_dict(learned["selection"])
+    records = context.records()
     return ReportContent(
         study=study,
         evaluation=evaluation,
@@ -41,7 +47,9 @@ def describe(
         decision_offsets=dict(zip(study.class_names, selection.decision.offsets, strict=False)),
         importance=Importance(**fitted["importance"]),
         missing=fitted["missing"],
-        dates=_dates(context),
+        modalities=_modalities(records, context.study),
+        examples=make_examples(context),
+        dates=_dates(records),
         parity=fitted["parity"],
         libraries=libraries,
     )
@@ -78,9 +86,19 @@ def _contenders(
     ]
 
 
-def _dates(context: StepContext) -> tuple[str, str] | None:
+def _modalities(frame: pl.DataFrame, study: Study) -> dict[str, float]:
+    """Modalities that the study has, each with the share of the records that have none of its columns."""
+    found = {}
+    for name, modality in MODALITIES.items():
+        columns = [key for key, column in study.features_columns.items() if column.type in modality.types]
+        if columns:
+            lacking = frame.select(pl.all_horizontal(pl.col(columns).is_null()).sum()).item()
+            found[name] = lacking / max(frame.height, 1)
+    return found
+
+
+def _dates(frame: pl.DataFrame) -> tuple[str, str] | None:
     """First and last day of the records that the run learned from."""
-    frame = context.records()
     if TIME not in frame.columns or frame[TIME].null_count() == frame.height:
         return None
     first, last = frame[TIME].min(), frame[TIME].max()

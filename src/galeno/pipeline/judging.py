@@ -1,5 +1,6 @@
 """Judging on the test part: the model, the baselines beside it, and the champion on the same rows."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from threadpoolctl import threadpool_limits
 from galeno.evaluation.evaluation import Evaluation
 from galeno.evaluation.fairness import group_labels
 from galeno.evaluation.judge import judge
+from galeno.features.describer import Describer
+from galeno.features.encoder import DESCRIPTION
 from galeno.learning.baselines import fit_logistic, majority_probabilities
 from galeno.model.decision import DecisionRule
 from galeno.model.model import Model
 from galeno.pipeline.context import Rows, StepContext
+from galeno.pipeline.describing import describe_frame
 from galeno.records import PATIENT, Probabilities, RegisteredModel
 from galeno.study import Study
 
@@ -21,7 +25,8 @@ from galeno.study import Study
 def judge_rows(model: Model, rows: Rows, study: Study) -> Evaluation:
     """A model on rows of the lake, by the classes, groups and intervals of `study`."""
     typed, _ = model.contract.answer(rows.frame)
-    probabilities = model.probabilities(typed)
+    described = [name for name in rows.frame.columns if name.endswith(DESCRIPTION)]
+    probabilities = model.probabilities(typed.with_columns(rows.frame.select(described)))
     sets = model.conformal.contains(probabilities, model.decision.answers(probabilities))
     return _judge(probabilities, model.decision, sets, rows, study)
 
@@ -37,6 +42,8 @@ def judge_champion(champion: RegisteredModel, context: StepContext) -> Evaluatio
     if absent:
         listed = ", ".join(absent[:5])
         return f"champion {champion.version} needs columns that this study no longer has: {listed}"
+    if model.describer.digest != Describer.of(study).digest:
+        rows = replace(rows, frame=describe_frame(rows.frame, model.describer, context))
     return judge_rows(model, rows, study)
 
 

@@ -8,14 +8,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from galeno.errors import NotFoundError
 from galeno.evaluation.card import render_card
 from galeno.evaluation.report import render_report
 from galeno.pipeline.context import StepContext
 from galeno.pipeline.describe import describe
-from galeno.storage.atomic import write_json, write_text
+from galeno.pipeline.loading import open_registry
+from galeno.storage.atomic import replacing, write_json, write_text
+from galeno.storage.home import Home
 from galeno.storage.packages import seal
+from galeno.storage.runs import RunFolder
 
 LIBRARIES = ("galeno", "numpy", "polars", "scikit-learn", "xgboost-cpu", "lightgbm", "onnx", "onnxruntime")
+REPORT = "report.html"
+"""File of the package step's folder; it is no part of the package."""
 
 
 def seal_package(context: StepContext) -> dict[str, Any]:
@@ -41,14 +47,36 @@ def seal_package(context: StepContext) -> dict[str, Any]:
     content = describe(context, package_sha256=sha256, created=created, libraries=_libraries())
     write_text(folder / "card.md", render_card(content))
     seal(folder, identity, about)
-    report = place / "report.html"
-    write_text(report, render_report(content))
+    report = place / REPORT
+    personal = bool(content.examples) and not study.simulated
+    with replacing(report, mode=0o600 if personal else None) as temporary:
+        temporary.write_text(render_report(content), encoding="utf-8", newline="")
     return {
         "package": str(folder),
         "package_sha256": sha256,
         "report": str(report),
         "card": str(folder / "card.md"),
     }
+
+
+def find_report(name: str, home: Home) -> Path:
+    """The report of a run, or of the run that a registered model came from.
+
+    Args:
+        name: a run, or STUDY[@VERSION] as for `galeno models show`.
+        home: of both.
+
+    Raises:
+        NotFoundError: no such run or model, its run has no package yet, or the report was removed.
+    """
+    run = name
+    if not (home.runs / name).is_dir():
+        study, _, version_name = name.partition("@")
+        run = open_registry(home.root).get(study, version_name or "champion").run
+    path = RunFolder.open(home.runs, run).root / "package" / REPORT
+    if not path.is_file():
+        raise NotFoundError("there is no report", where=run, remedy="galeno run STUDY.yaml makes it")
+    return path
 
 
 def copy_folder(source: Path, target: Path) -> None:

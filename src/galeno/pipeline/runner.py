@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from galeno.errors import RunError
 from galeno.evaluation.gate import check_gate
 from galeno.ingest.source import read_records, source_name
 from galeno.pipeline.context import StepContext, digest_frame
+from galeno.pipeline.gathering import fingerprint_files, place_of
 from galeno.pipeline.steps import STEPS
 from galeno.progress import Reporter, Silent
 from galeno.storage.home import Home
@@ -140,14 +142,17 @@ def _advance(folder: RunFolder, name: str, home: Path, reporter: Reporter, threa
 
 def _open_or_create(study: Study, home: Path, *, fresh: bool) -> RunFolder:
     check_gate(study.gate, study.class_names, study.evaluation.groups)
+    study = settle_networks(study)
     place = Home(home).create()
     frame, _ = read_records(study)
+    files = fingerprint_files(frame, study, place_of(study))
     declared = study.model_dump(mode="json")
     facts = {
         "study": declared,
         "source": source_name(study.records.source),
         "data_sha256": digest_frame(frame),
         "code": version("galeno"),
+        **({"files_sha256": files} if files else {}),
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     name = f"{study.name}-{key[:12]}"
@@ -156,6 +161,19 @@ def _open_or_create(study: Study, home: Path, *, fresh: bool) -> RunFolder:
     return RunFolder.create(
         place.runs, name, {**facts, "created": datetime.now(UTC).isoformat(timespec="seconds")}
     )
+
+
+def settle_networks(study: Study) -> Study:
+    """The study with its networks wanted or not, where it leaves that to what is installed."""
+    settled = "required" if find_spec("torch") is not None else "none"
+    features = study.features.model_copy(
+        update={
+            name: recipe.model_copy(update={"network": settled})
+            for name, recipe in (("audio", study.features.audio), ("image", study.features.image))
+            if recipe.network == "auto"
+        }
+    )
+    return study.model_copy(update={"features": features})
 
 
 def _result(folder: RunFolder) -> RunResult:

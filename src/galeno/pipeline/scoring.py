@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +15,131 @@ from galeno.errors import SourceError
 from galeno.evaluation.fairness import group_labels
 from galeno.evaluation.judge import judge
 from galeno.ingest.tables import iter_table
+from galeno.media.places import Place, open_place
 from galeno.model.model import Model
+from galeno.pipeline.answers import (
+    Answered,
+    identify,
+    patients_of,
+    pool_answers,
+    review_beside,
+)
 from galeno.pipeline.context import label_indices
+from galeno.pipeline.gathering import attach_files, place_of
 from galeno.progress import Reporter, Silent
 from galeno.records import Labels, Probabilities
-from galeno.storage.writer import open_writer
+from galeno.storage.writer import open_writers
 
 BATCH = 50_000
 """Rows of a batch; AHEAD batches are in memory at a time."""
+MEDIA_BATCH = 64
+"""Rows of a batch of a study with sounds or images, whose files are in memory with them."""
 AHEAD = 2
 
 
-def predict_file(model: Model, source: Path, output: Path, *, reporter: Reporter | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What `predict_file` wrote.
+
+    Attributes:
+        rows: records, all of which are in the output.
+        review: the file of the rows that a person must look at, None where there is none.
+        flagged: rows in it.
+    """
+
+    rows: int
+    review: Path | None
+    flagged: int
+
+
+def predict_file(
+    model: Model,
+    source: Path,
+    output: Path,
+    *,
+    review: Path | None = None,
+    files: str = "",
+    reporter: Reporter | None = None,
+) -> Predicted:
     """Diagnose every record of a file.
+
+    A row whose sound or image cannot be read is answered without it and says so in its reasons. Of a study
+    with sounds or images the answers are held until the last row is in, because each row then also tells
+    the answer of its patient; of other studies, AHEAD batches are in memory.
 
     Args:
         model: the model that answers.
-        source: CSV(.gz), Parquet or JSON lines.
-        output: CSV(.gz), Parquet or JSON lines; appears whole or not at all.
+        source: CSV(.gz), Parquet, JSON lines, or NPZ arrays of images.
+        output: CSV(.gz), Parquet or JSON lines.
+        review: for the rows of low confidence or with a faulty file, with the names of their files. None
+            puts it beside the output (see `review_beside`) where the study has sounds or images, else there
+            is none. Both files appear whole or not at all.
+        files: where the files of sounds and images are, as `records.files`, which it stands in for.
         reporter: told the number of rows done.
-
-    Returns:
-        Number of records, all of which are in the output, in their order.
 
     Raises:
         SourceError: the file cannot be read, or lacks columns that the model needs.
-        OutputError: the ending of the output is not known, or it cannot be written.
+        OutputError: the ending of an output is not known, or it cannot be written.
     """
     watcher = reporter or Silent()
-    done = 0
-    with open_writer(output) as write:
-        for answered in _answer_ahead(model, _batches(model, source)):
-            write(answered)
-            done += answered.height
-            watcher.rows(done)
-    return done
+    place = _place(model, source, files)
+    if place is not None and review is None:
+        review = review_beside(output)
+    rows = flagged = 0
+    with open_writers(output, *([] if review is None else [review])) as writes:
+        answered = _answer_ahead(model, _batches(model, source), place, watcher)
+        for part in [pool_answers(model, list(answered))] if place is not None else answered:
+            writes[0](part.frame)
+            rows += part.ids.height
+            if review is not None:
+                chosen = part.review(model.study.evaluation.review_below)
+                writes[1](chosen)
+                flagged += chosen.height
+    return Predicted(rows, review, flagged)
 
 
-def _answer_ahead(model: Model, batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def _answer_ahead(
+    model: Model, batches: Iterator[pl.DataFrame], place: Place | None, watcher: Reporter
+) -> Iterator[Answered]:
     """Answers batch by batch, in order, AHEAD of them at work: encoders use one core, boosters use all."""
-    pending: deque[Future[pl.DataFrame]] = deque()
-    before = 0
+    pending: deque[Future[Answered]] = deque()
+    before = done = 0
     with ThreadPoolExecutor(AHEAD) as pool:
         for raw in batches:
-            pending.append(pool.submit(_answer, model, raw, before))
+            pending.append(pool.submit(_answer, model, raw, before, place))
             before += raw.height
             if len(pending) == AHEAD:
-                yield pending.popleft().result()
+                found = pending.popleft().result()
+                yield found
+                done += found.ids.height
+                watcher.rows(done)
         while pending:
-            yield pending.popleft().result()
+            found = pending.popleft().result()
+            yield found
+            done += found.ids.height
+            watcher.rows(done)
 
 
-def _answer(model: Model, raw: pl.DataFrame, before: int) -> pl.DataFrame:
-    return _with_identifiers(model, raw, before, model.answer_frame(raw))
+def _answer(model: Model, raw: pl.DataFrame, before: int, place: Place | None) -> Answered:
+    if place is None:
+        return identify(model, raw, before, model.answer_frame(raw))
+    attached, faults = attach_files(raw, model.contract, place)
+    return identify(model, raw, before, model.answer_frame(attached, faults=faults), faults)
 
 
-def evaluate_file(model: Model, source: Path) -> dict[str, Any]:
-    """Judge a model on a file with the confirmed conditions.
+def evaluate_file(model: Model, source: Path, *, files: str = "") -> dict[str, Any]:
+    """Judge a model on a file with the confirmed conditions, row by row and patient by patient.
+
+    Args:
+        model: the model that is judged.
+        source: CSV(.gz), Parquet, JSON lines, or NPZ arrays of images.
+        files: where the files of sounds and images are, as `records.files`, which it stands in for.
 
     Returns:
-        The figures, in the shape of `galeno evaluate --json`. Rows without a target are left out and
-        counted as `unlabelled`; rows with a label that is no class of the package are misses, and listed.
+        The figures, in the shape of `galeno evaluate --json`: of each row, and under `per_patient` of each
+        patient with his rows taken together. Rows without a target are left out and counted as
+        `unlabelled`; rows with a label that is no class of the package are misses, and listed. Sounds and
+        images that cannot be used are counted by reason under `faults`, and their rows judged without.
 
     Raises:
         SourceError: the file cannot be read, or lacks the target or columns that the model needs.
@@ -85,6 +150,8 @@ def evaluate_file(model: Model, source: Path) -> dict[str, Any]:
     patients: list[NDArray[np.str_]] = []
     groups: list[dict[str, NDArray[np.str_]]] = []
     unknown: Counter[str] = Counter()
+    faulty: Counter[str] = Counter()
+    place = _place(model, source, files)
     rows = unlabelled = 0
     for raw in _batches(model, source):
         if study.records.target not in raw.columns:
@@ -102,10 +169,12 @@ def evaluate_file(model: Model, source: Path) -> dict[str, Any]:
         names = model.contract.targets(kept)
         indices = label_indices(names, model.classes)
         unknown.update(raw_labels.filter(known).filter(pl.Series(indices < 0)).to_list())
-        typed, _ = model.contract.answer(kept)
+        attached, faults = (kept, ()) if place is None else attach_files(kept, model.contract, place)
+        faulty.update(fault for found in faults for fault in found)
+        typed, _ = model.contract.answer(attached)
         labels.append(indices)
         probabilities.append(model.probabilities(typed))
-        patients.append(_patients(model, kept, numbers))
+        patients.append(patients_of(study, kept, numbers))
         groups.append(group_labels(typed, study))
     if sum(len(part) for part in labels) == 0:
         raise SourceError("no row has a target", where=str(source), remedy="Add the confirmed conditions")
@@ -125,12 +194,22 @@ def evaluate_file(model: Model, source: Path) -> dict[str, Any]:
         rule=model.decision.answers,
         min_patients=study.gate.min_patients,
     )
-    return {**evaluation.to_dict(), "unlabelled": unlabelled, "package_sha256": model.package_sha256}
+    found = {**evaluation.to_dict(), "unlabelled": unlabelled}
+    if place is not None:
+        found["faults"] = dict(sorted(faulty.items()))
+    return {**found, "package_sha256": model.package_sha256}
+
+
+def _place(model: Model, source: Path, files: str) -> Place | None:
+    """Where the files are that the source names; None where the study has no sounds or images."""
+    if not model.contract.files:
+        return None
+    return open_place(files, source) if files else place_of(model.study, source)
 
 
 def _batches(model: Model, source: Path) -> Iterator[pl.DataFrame]:
     """The file in batches; a table whose header lacks columns is the wrong table and is refused."""
-    for raw in iter_table(source, BATCH):
+    for raw in iter_table(source, MEDIA_BATCH if model.contract.files else BATCH):
         missing = model.contract.missing_columns(raw)
         if missing and not source.name.endswith((".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")):
             listed = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
@@ -140,25 +219,3 @@ def _batches(model: Model, source: Path) -> Iterator[pl.DataFrame]:
                 remedy="Add them; leave cells empty where a value is not known",
             )
         yield raw
-
-
-def _with_identifiers(model: Model, raw: pl.DataFrame, before: int, answers: pl.DataFrame) -> pl.DataFrame:
-    """Row number, the record and patient ids where the file has them, and the answers."""
-    roles = (model.study.records.record, model.study.records.patient)
-    ids = [raw[name] for name in dict.fromkeys(roles) if name is not None and name in raw.columns]
-    taken = {"row", *answers.columns}
-    ids = [values.alias(f"input_{values.name}") if values.name in taken else values for values in ids]
-    number = pl.Series("row", np.arange(before + 1, before + raw.height + 1))
-    return pl.DataFrame([number, *ids, *answers])
-
-
-def _patients(model: Model, raw: pl.DataFrame, numbers: NDArray[np.int64]) -> NDArray[np.str_]:
-    """The patient of each row; a row without one is a patient of its own."""
-    name = model.study.records.patient
-    own = [f"row {number}" for number in numbers]
-    if name is None or name not in raw.columns:
-        return np.array(own, dtype=np.str_)
-    ids = raw[name].cast(pl.String).to_list()
-    return np.array(
-        [f"id {known}" if known else row for known, row in zip(ids, own, strict=True)], dtype=np.str_
-    )

@@ -1,7 +1,9 @@
 """The steps of a run, in order. Each takes its context and returns JSON that later steps read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from galeno.errors import LearningError, RunError
 from galeno.evaluation.evaluation import Evaluation
 from galeno.evaluation.gate import decide
 from galeno.evaluation.metrics import MAIN
-from galeno.ingest.contract import Contract
+from galeno.ingest.contract import Admission, Contract
+from galeno.ingest.fhir_bulk import LineFault
 from galeno.ingest.quarantine import write_quarantine
 from galeno.ingest.source import read_records, source_name
 from galeno.learning.baselines import majority_figures
@@ -20,13 +23,16 @@ from galeno.learning.selection import Selection, answer_out_of_fold, select
 from galeno.learning.split import split
 from galeno.model.model import Model
 from galeno.pipeline.context import StepContext, digest_frame
+from galeno.pipeline.describing import describe_good
+from galeno.pipeline.gathering import gather_files, place_of
 from galeno.pipeline.judging import judge_baselines, judge_champion, judge_rows
 from galeno.pipeline.loading import open_registry
 from galeno.pipeline.optout import digest_rest, leave_out
 from galeno.pipeline.packaging import copy_folder, seal_package
 from galeno.pipeline.training import fit_model
-from galeno.records import BATCH, KEY, GateReport, Verdict
+from galeno.records import BATCH, KEY, ROW, GateReport, Verdict
 from galeno.storage.atomic import write_json
+from galeno.storage.contents import Contents
 from galeno.storage.lake import Lake
 
 Step = Callable[[StepContext], dict[str, Any]]
@@ -47,29 +53,54 @@ def ingest(context: StepContext) -> dict[str, Any]:
             remedy="Run the study again: changed records make another run",
         )
     contract = Contract(study)
-    admitted = contract.admit(frame, source_name(study.records.source))
-    admission = leave_out(admitted, contract, context.home)
-    if admission is not admitted:
-        batch = digest_rest(batch, admission)  # another batch than the one with all patients
     place = context.place("ingest")
+    source = source_name(study.records.source)
+    lake = Lake(context.home.lake)
+    with (
+        closing(place_of(study)) as files,
+        gather_files(frame, contract, files, place / "files", context.reporter) as gathered,
+    ):
+        admitted = contract.admit(gathered.frame, source, files=gathered.files)
+        admission = leave_out(admitted, contract, context.home)
+        if admission is not admitted or gathered.files:
+            # another batch than the one with all patients, or with other files behind the same names
+            batch = digest_rest(batch, admission)
+        gathered.keep(admission.good, Contents(lake))
+    _tell(admission, gathered.faulty, unread, context)
+    if admission.good.height == 0:
+        raise LearningError(
+            "no row passed validation",
+            where=source,
+            remedy=f"{place / 'validation.json'} counts what was wrong",
+        )
+    table = f"{study.name}/{contract.digest[:16]}"
+    version = lake.append(table, admission.good.with_columns(pl.lit(batch).alias(BATCH)), batch)
+    describe_good(admission.good, context)
+    return {"table": table, "version": version, "batches": [batch], "report": admission.report.to_dict()}
+
+
+def _tell(
+    admission: Admission,
+    faulty: Sequence[Mapping[str, Any]],
+    unread: Sequence[LineFault],
+    context: StepContext,
+) -> None:
+    """Write what was found: rules that rows broke, files by name and rule, lines of an export."""
+    place = context.made("ingest")
     write_json(place / "validation.json", admission.report.to_dict())
     if unread:
         write_json(place / "unread.json", [asdict(fault) for fault in unread])
         first = f"{unread[0].file}, line {unread[0].line}: {unread[0].what}"
         context.reporter.note(f"{first} ({len(unread)} faults of the export: {place / 'unread.json'})")
+    rows = {*admission.good[ROW], *admission.quarantine[ROW]}
+    faulty = [each for each in faulty if each["row"] in rows]  # of patients who were left out nothing is told
+    if faulty:
+        write_json(place / "files.json", faulty)
+        named = (f"{Path(each['file']).name or 'row ' + str(each['row'])}: {each['rule']}" for each in faulty)
+        first = "; ".join(islice(named, 3)) + (", ..." if len(faulty) > 3 else "")
+        context.reporter.note(f"{len(faulty)} files cannot be taken ({first}): {place / 'files.json'}")
     if admission.quarantine.height:
         write_quarantine(place / "quarantine.parquet", admission)
-    if admission.good.height == 0:
-        raise LearningError(
-            "no row passed validation",
-            where=source_name(study.records.source),
-            remedy=f"{place / 'validation.json'} counts what was wrong",
-        )
-    table = f"{study.name}/{contract.digest[:16]}"
-    version = Lake(context.home.lake).append(
-        table, admission.good.with_columns(pl.lit(batch).alias(BATCH)), batch
-    )
-    return {"table": table, "version": version, "batches": [batch], "report": admission.report.to_dict()}
 
 
 def divide(context: StepContext) -> dict[str, Any]:

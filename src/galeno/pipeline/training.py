@@ -15,6 +15,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from galeno.evaluation.importance import Importance, measure_importance
+from galeno.features.describer import Describer
 from galeno.learning.export import build_member
 from galeno.learning.fitting import FittedMember, fit_ensemble
 from galeno.learning.selection import Selection
@@ -53,6 +54,7 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
         ModelParts(
             study=study,
             assembler=ensemble.assembler,
+            describer=Describer.of(study),
             ensemble=Ensemble(
                 members, len(study.classes), len(ensemble.assembler.names), threads=context.threads
             ),

@@ -7,7 +7,7 @@ a table is partitioned by batch, so that a run can say which batches it learned 
 import fcntl
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -200,6 +200,36 @@ class Lake:
         names = [name for name in arrow.column_names if name != BATCH]
         frame = pl.DataFrame(pl.from_arrow(arrow)).select(*names, pl.col(BATCH).cast(pl.String))
         return frame.sort(KEY, BATCH)
+
+    def scan(
+        self, table: str, columns: Sequence[str], keys: Collection[str] | None = None, *, rows: int = 256
+    ) -> Iterator[pl.DataFrame]:
+        """Read some columns of the latest version in parts, in bounded memory.
+
+        Args:
+            table: the table; nothing comes where there is none.
+            columns: their names, KEY among them.
+            keys: only rows with one of these as KEY; None for all.
+            rows: of a part at most.
+
+        Raises:
+            LakeError: the table is damaged.
+        """
+        with self._faults(table):
+            delta = self._latest(table)
+            if delta is None:
+                return
+            wanted = None if keys is None else set(keys)
+            # few row groups are looked at ahead: one may hold many megabytes
+            batches = delta.to_pyarrow_dataset().to_batches(
+                columns=list(columns), batch_size=rows, batch_readahead=1, fragment_readahead=1
+            )
+            for batch in batches:
+                part = pl.DataFrame(pl.from_arrow(batch))
+                if wanted is not None:
+                    part = part.filter(part[KEY].is_in(wanted))
+                if part.height:
+                    yield part
 
     def _latest(self, table: str) -> DeltaTable | None:
         path = self._path(table)

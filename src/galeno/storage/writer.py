@@ -1,4 +1,4 @@
-"""Tables out: frames appended to one CSV, Parquet or JSON lines file that appears whole or not at all."""
+"""Tables out: frames appended to CSV, Parquet or JSON lines files that appear whole or not at all."""
 
 import gzip
 from collections.abc import Callable, Iterator
@@ -26,6 +26,46 @@ def open_writer(path: Path) -> Iterator[Write]:
     Raises:
         OutputError: the ending is not known, the folder is not there, or the disk does not take it.
     """
+    with open_writers(path) as (write,):
+        yield write
+
+
+@contextmanager
+def open_writers(*paths: Path) -> Iterator[tuple[Write, ...]]:
+    """Write several files that belong together: none appears before all are written to their ends.
+
+    They appear one right after the other, the first one last: where it is, the others are.
+
+    Raises:
+        OutputError: as `open_writer` does, or two of them are the same file.
+    """
+    openers = [_opener(path) for path in paths]
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise OutputError("two outputs are one file", where=str(paths[0]), remedy="Name another file")
+    with ExitStack() as places:
+        temporaries = []
+        for path in paths:
+            places.enter_context(_faults(path))
+            temporaries.append(places.enter_context(replacing(path)))
+        with ExitStack() as stack:
+            writes = []
+            for path, opener, temporary in zip(paths, openers, temporaries, strict=True):
+                stack.enter_context(_faults(path))
+                writes.append(_told(path, opener(temporary, stack)))
+            yield tuple(writes)
+
+
+def _told(path: Path, write: Write) -> Write:
+    """The same, whose faults name the file."""
+
+    def write_told(frame: pl.DataFrame) -> None:
+        with _faults(path):
+            write(frame)
+
+    return write_told
+
+
+def _opener(path: Path) -> _Opener:
     name = path.name.lower()
     openers: dict[str, _Opener] = {
         ".csv": _csv,
@@ -43,9 +83,13 @@ def open_writer(path: Path) -> Iterator[Write]:
         )
     if not path.parent.is_dir():
         raise OutputError("no such folder", where=str(path.parent), remedy="Make it first")
+    return openers[ending]
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
     try:
-        with replacing(path) as temporary, ExitStack() as stack:
-            yield openers[ending](temporary, stack)
+        yield
     except OSError as error:
         raise OutputError(
             f"cannot be written ({error.strerror or type(error).__name__})",
