@@ -1,8 +1,8 @@
 """What a study says of the way from a record to numbers, modality by modality."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from galeno.section import Section
 
@@ -114,6 +114,14 @@ class ImageFeatures(Section):
     fine_tune: bool = Field(
         False, description="Train the backbone on (TorchScript only), instead of taking it as it is."
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.fine_tune and not self.backbone:
+            raise ValueError("fine_tune needs a backbone")
+        if self.fine_tune and self.network == "required":
+            raise ValueError("fine_tune trains the backbone; set network to none")
+        return self
 
 
 class Features(Section):

@@ -253,6 +253,101 @@ def test_other_torchscript_is_refused(tmp_path: Path, make: Callable[[Path], Non
         fine_tune(path, tensors, labels, 2, size=SIZE, seed=0, epochs=1)
 
 
+def _with_code(path: Path, replace: tuple[bytes, bytes]) -> Path:
+    """A backbone whose program says something else."""
+    import torch
+
+    class Plain(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.neg(x.mean(dim=(2, 3)))
+
+    make_script(path, Plain())
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    old, new = replace
+    assert any(old in data for data in members.values())
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data.replace(old, new) if name.endswith(".py") else data)
+    return path
+
+
+_RETURN = b"    return torch.neg(torch.mean(x, [2, 3]))"
+_SAVES = {
+    "blank": b'torch. save(x, "%s")',
+    "blank before": b'torch .save(x, "%s")',
+    "backslash": b'torch.\\\n    save(x, "%s")',
+    "comment": b'torch.save # no\n    (x, "%s")',
+    "pieces": b'getattr(torch, "sa" "ve")(x, "%s")',
+    "escape": b'getattr(torch, "s\\141ve")(x, "%s")',
+    "operator": b'ops. aten.save(x, "%s")',
+}
+
+
+@pytest.mark.parametrize("call", _SAVES.values(), ids=_SAVES)
+def test_a_program_that_writes_files_is_refused(tmp_path: Path, call: bytes) -> None:
+    written = tmp_path / "written"
+    code = b"    " + call % bytes(written) + b"\n" + _RETURN
+    path = _with_code(tmp_path / "b.pt", (_RETURN, code))
+    with pytest.raises(SourceError, match=r"b\.pt: .*opens files|opens files.*b\.pt"):
+        load_backbone(path, SIZE)
+    assert not written.exists()
+
+
+@pytest.mark.parametrize("call", [b'torch.save(x, "%s")', b'self.hidden(x, "%s")'])
+def test_what_the_words_let_through_is_refused_in_the_graph(tmp_path: Path, call: bytes) -> None:
+    from galeno.deep.scripted import export_scripted
+
+    written = tmp_path / "written"
+    code = b"    " + call % bytes(written) + b"\n" + _RETURN
+    hidden = b"\n  def hidden(self: __torch__.Plain,\n    x: Tensor,\n    name: str) -> NoneType:\n"
+    hidden += b"    if True:\n      torch.save(x, name)\n    return None\n"
+    path = _with_code(tmp_path / "b.pt", (_RETURN, code + hidden if b"hidden" in call else code))
+    with pytest.raises(SourceError, match="opens files"):
+        export_scripted(path.read_bytes(), SIZE, "b.pt")
+    assert not written.exists()
+
+
+def test_code_under_another_case_of_its_ending_is_looked_into(tmp_path: Path) -> None:
+    path = _with_code(
+        tmp_path / "b.pt", (_RETURN, b'    torch.save(x, "%s")\n' % bytes(tmp_path / "w") + _RETURN)
+    )
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace(".py", ".PY"), data)
+    with pytest.raises(SourceError, match="opens files"):
+        load_backbone(path, SIZE)
+
+
+def test_attributes_with_numbers_for_names_are_no_fault(tmp_path: Path) -> None:
+    from torch import nn
+
+    inner = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), nn.AdaptiveAvgPool2d(1))
+    path = make_script(tmp_path / "b.pt", nn.Sequential(inner, nn.Flatten()))
+    with zipfile.ZipFile(path) as archive:
+        assert any(b"getattr(" in archive.read(name) for name in archive.namelist() if name.endswith(".py"))
+    assert load_backbone(path, SIZE)
+
+
+def test_a_part_that_is_called_ops_is_no_fault(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    class Parts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.ops = nn.ModuleList([nn.Conv2d(3, 4, 3), nn.ReLU()])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for part in self.ops:
+                x = part(x)
+            return x.mean(dim=(2, 3))
+
+    assert load_backbone(make_script(tmp_path / "b.pt", Parts()), SIZE)
+
+
 def test_torchscript_without_torch_names_the_extra(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     path = make_script(tmp_path / "b.pt")
     request.getfixturevalue("without_torch")

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from media_cases import make_media_rows, make_media_study
 
+from galeno.errors import LearningError
 from galeno.features.assemble import Assembler
 from galeno.features.describer import Describer
 from galeno.features.encoder import DESCRIPTION
@@ -66,16 +67,6 @@ def test_missing_files_are_zeros_and_marked(fitted: tuple) -> None:
             assert not column.any()
 
 
-def test_other_rows_change_nothing_that_was_learned(fitted: tuple) -> None:
-    assembler, described, _, _ = fitted
-    before = assembler.transform(described[:5])
-    other, _ = make_media_rows(8, 99)
-    assembler.transform(Describer.of(make_media_study()).describe_frame(other)) if assembler.view(
-        "dense"
-    ).size and not any(b == "tensor" for b in assembler.blocks) else None
-    assert (assembler.transform(described[:5]) == before).all()
-
-
 def test_views_hide_tensors_and_experts(fitted: tuple) -> None:
     assembler, *_ = fitted
     for view in ("all", "linear", "dense"):
@@ -111,3 +102,41 @@ def test_experts_know_what_their_modality_tells() -> None:
         speaks = matrix[:, told[f"{modality} for high"]] > matrix[:, told[f"{modality} for low"]]
         assert (speaks == labels)[there].mean() > 0.9
         assert not matrix[~there][:, [told[f"{modality} for high"], told[f"{modality} for low"]]].any()
+
+
+def test_what_no_fitting_row_had_says_nothing_later() -> None:
+    study = make_media_study()
+    frame, labels = make_media_rows(30, 4)
+    describer = Describer.of(study)
+    silent = describer.describe_frame(frame.with_columns(pl.lit(None, pl.Binary).alias("breath")))
+    assembler, matrix = Assembler.fit(study, silent, labels, 7, 1)
+    assert "breath" not in assembler.sources
+    later = assembler.transform(describer.describe_frame(frame))
+    assert later.shape == matrix.shape
+    assert (later == assembler.transform(silent)).all()
+
+
+def test_selection_leaves_tensors_out_of_the_contest() -> None:
+    study = make_media_study(select=12, image={"network": "required"}, fusion="early")
+    frame, labels = make_media_rows(40, 4)
+    described = Describer.of(study).describe_frame(frame)
+    assembler, _ = Assembler.fit(study, described, labels, 7, 1)
+    assert sum(block != "tensor" for block in assembler.blocks) == 12
+    assert len(assembler.view("tensor film")) == 3 * 28 * 28
+
+
+def test_a_view_of_one_modality_shows_no_other() -> None:
+    study = make_media_study()
+    frame, labels = make_media_rows(40, 4)
+    assembler, _ = Assembler.fit(study, Describer.of(study).describe_frame(frame), labels, 7, 1)
+    for modality, source in (("audio", "breath"), ("image", "film"), ("table", "age")):
+        assert {assembler.sources[i] for i in assembler.view(f"only {modality}")} == {source}
+    with pytest.raises(LearningError, match="no view"):
+        assembler.view("other")
+
+
+def test_a_backbone_is_trained_on_alone() -> None:
+    with pytest.raises(ValueError, match="fine_tune"):
+        make_media_study(image={"fine_tune": True})
+    with pytest.raises(ValueError, match="set network to none"):
+        make_media_study(image={"fine_tune": True, "backbone": "b.pt", "network": "required"})

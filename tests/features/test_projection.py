@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from galeno.features.assemble import Assembler
 from galeno.features.encoder import Sample
-from galeno.features.projection import Projection
+from galeno.features.projection import Projection, main_directions
 
 
 def sample_of(labels: np.ndarray) -> Sample:
@@ -51,3 +51,21 @@ def test_projection_is_appended() -> None:
     assert assembler.names[-2:] == ("lda 1", "lda 2")
     assert assembler.sources[-1] == ""
     assert matrix.shape[1] == len(assembler.names)
+
+
+def test_directions_of_few_rows_are_those_of_the_covariance() -> None:
+    x = np.random.default_rng(5).normal(size=(12, 40)) * np.linspace(1, 3, 40)
+    turn = main_directions(x, 20)
+    values, vectors = np.linalg.eigh(np.cov(x, rowvar=False, bias=True))
+    theirs = vectors[:, np.argsort(-values)[:11]]
+    theirs *= np.sign(theirs[np.abs(theirs).argmax(axis=0), np.arange(11)])
+    assert turn.shape == (40, 11)
+    assert np.allclose(turn, theirs, atol=1e-8)
+    assert main_directions(np.ones((3, 9)), 5).shape == (9, 0)
+
+
+def test_directions_of_many_columns_need_no_covariance() -> None:
+    x = np.random.default_rng(6).normal(size=(10, 200_000))
+    turn = main_directions(x, 3)
+    assert turn.shape == (200_000, 3)
+    assert np.allclose(turn.T @ turn, np.eye(3))

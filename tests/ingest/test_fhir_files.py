@@ -278,3 +278,34 @@ def test_a_faulty_file_of_an_export_is_told_by_line(tmp_path: Path) -> None:
     assert (fault.line, fault.what) == (2, "Media.content.size: is not the size of the file")
     assert found.frame["breath"].to_list() == [BREATH]
     assert found.frame["xray"].to_list() == [None]
+
+
+def test_a_file_is_there_once_however_many_point_at_it() -> None:
+    held = {
+        "resourceType": "Binary",
+        "id": "b",
+        "contentType": "image/png",
+        "data": base64.b64encode(XRAY).decode(),
+    }
+    binaries = fhir_files.Binaries()
+    binaries.add(held)
+    sent = documented(*[{"contentType": "image/png", "url": "Binary/b"}] * fhir_files.MOST_ATTACHMENTS)
+    found = fhir_files.FileMap(STUDY).read(None, sent, PLACE, binaries)
+    assert len({id(each.meaning.value) for each in found}) == 1
+    assert found[0].meaning.value == XRAY
+
+
+def test_a_resource_has_so_many_files() -> None:
+    sent = documented(*[attachment(XRAY, "image/png")] * (fhir_files.MOST_ATTACHMENTS + 1))
+    assert faults(sent) == [PLACE]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 12, 13, 14, 31])
+def test_base64_is_decoded_part_by_part(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fhir_files, "_CHUNK", 8)
+    file = bytes(range(size))
+    text = base64.b64encode(file).decode()
+    assert fhir_files._decode(text) == file
+    assert fhir_files._decode("\n ".join(text)) == file
+    assert isinstance(fhir_files._decode("QQ==QUJD" + text), tuple)
+    assert isinstance(fhir_files._decode("é" + text), tuple)

@@ -58,8 +58,11 @@ def sides(frame: pl.DataFrame, result: Split) -> dict[str, tuple[str, int]]:
 
 @st.composite
 def visits(draw: st.DrawFn) -> pl.DataFrame:
-    """Patients with one to four visits, classes of very different frequency, some visits without a class."""
-    n = draw(st.integers(8, 120))
+    """Patients with one to four visits, classes of very different frequency, some visits without a class.
+
+    Fewer than a score may be too few for three parts, which is refused.
+    """
+    n = draw(st.integers(20, 120))
     rng = np.random.default_rng(draw(st.integers(0, 10_000)))
     share = np.array([0.6, 0.3, 0.07, 0.03])
     rows: list[tuple[str, str | None]] = []

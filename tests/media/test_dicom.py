@@ -142,6 +142,9 @@ def test_elements_and_runs_without_end_stop() -> None:
     runs = struct.pack("<16I", 2, 64, 66, *([0] * 13)) + b"\x81\x00" * 100_000
     frame = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(runs)) + runs + b"\xfe\xff\xdd\xe0\0\0\0\0"
     assert fault(packed[:start] + frame) == "too_large"
+    nothing = struct.pack("<16I", 1, 64, *([0] * 14)) + b"\x80" * 100_000
+    frame = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(nothing)) + nothing + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    assert fault(packed[:start] + frame) == "too_large"
 
 
 def own_files() -> list[Path]:

@@ -1,6 +1,8 @@
 """Contents: the same again whatever they came from, and nothing but a fault for what is broken."""
 
 import base64
+import subprocess
+import sys
 
 import pytest
 from hypothesis import example, given, settings
@@ -117,3 +119,8 @@ def test_data_urls() -> None:
 def test_a_fault_has_a_rule() -> None:
     with pytest.raises(ValueError, match="no rule"):
         MediaFault("strange", "Strange")
+
+
+def test_reading_starts_without_signal_processing() -> None:
+    code = "import sys, galeno.media.content, galeno.media.picture; sys.exit('scipy.signal' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -155,3 +155,10 @@ def test_any_pixels_come_back(height: int, width: int, colour: bool, seed: int) 
         picture[0, 0] = 200
     back = read_image(write_image(Image(picture))).pixels
     assert np.array_equal(back, picture) or np.array_equal(np.dstack([back] * 3), picture)
+
+
+def test_chunks_without_end_stop() -> None:
+    whole = FILES["png"]
+    empty = b"\0\0\0\0teXt" + struct.pack(">I", zlib.crc32(b"teXt"))
+    assert fault(whole[:33] + empty * 100_001 + whole[33:]) == "too_large"
+    assert read_image(whole[:33] + empty * 10 + whole[33:]).pixels.shape == (24, 32)

@@ -5,14 +5,16 @@ import struct
 import unicodedata
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 
 import httpx
 import pytest
 
 from galeno.errors import SourceError
 from galeno.media.fault import MediaFault
-from galeno.media.places import open_place
+from galeno.media.places import ZipPlace, open_place
 
 MOST = 1000
 
@@ -205,3 +207,51 @@ def test_an_object_store(s3: str, table: Path, monkeypatch: pytest.MonkeyPatch) 
         assert place.read("a.wav", MOST) == b"beside"
     with open_place("s3://absent", table) as place:
         assert rule(place, "a.wav") == "missing_file"
+
+
+def test_a_damaged_archive_that_nobody_named_is_passed_over(table: Path) -> None:
+    whole = (table.parent / "more.zip").read_bytes()
+    # Its end is there, its directory is not.
+    broken = bytearray(whole)
+    at = whole.index(b"PK\x01\x02")
+    broken[at : at + 4] = b"XXXX"
+    (table.parent / "abroken.zip").write_bytes(bytes(broken))
+    assert zipfile.is_zipfile(table.parent / "abroken.zip")
+    with open_place("", table) as place:
+        assert rule(place, "absent.wav") == "missing_file"
+        assert place.read("z.wav", MOST) == b"zipped"
+        assert rule(place, "abroken.zip/z.wav") == "damaged"
+
+
+def test_a_damaged_member_of_an_archive_that_nobody_named_is_damaged(table: Path) -> None:
+    path = table.parent / "more.zip"
+    broken = bytearray(path.read_bytes())
+    at = broken.index(b"z.wav") + 5
+    broken[at : at + 4] = bytes(byte ^ 0xFF for byte in broken[at : at + 4])
+    path.write_bytes(bytes(broken))
+    with open_place("", table) as place:
+        assert rule(place, "z.wav") == "damaged"
+
+
+def test_archives_that_are_links_out_of_the_folder_are_not_looked_into(table: Path) -> None:
+    (table.parent / "more.zip").unlink()
+    (table.parent / "linked.zip").symlink_to(table.parent.parent / "outside.zip")
+    with open_place("", table) as place:
+        assert rule(place, "z.wav") == "missing_file"
+
+
+def test_threads_share_one_archive(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    several = 4
+
+    class Slow(ZipPlace):
+        def __init__(self, path: Path) -> None:
+            opened.append(path)
+            sleep(0.05)
+            super().__init__(path)
+
+    monkeypatch.setattr("galeno.media.places.ZipPlace", Slow)
+    with open_place("", table) as place, ThreadPoolExecutor(several) as pool:
+        read = list(pool.map(lambda _: place.read("more.zip/z.wav", MOST), range(several)))
+    assert read == [b"zipped"] * several
+    assert len(opened) == 1

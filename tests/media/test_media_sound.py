@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from media_files import RATE, SOUND_ENCODINGS, picture_file, pixels, sound_file, tone
 
+from galeno.media import containers
 from galeno.media.fault import MediaFault
 from galeno.media.limits import SoundLimits
+from galeno.media.signature import after_id3
 from galeno.media.sound import Sound, clipped_share, read_sound, write_sound
 
 
@@ -93,6 +95,23 @@ def test_a_broken_header_of_a_wav() -> None:
     assert fault(bytes(file)) == "truncated"
     file[40:44] = b"\xff\xff\xff\xff"
     assert read_sound(bytes(file)).seconds == 1, "who streams does not know the length"
+
+
+def test_parts_without_end_stop() -> None:
+    wav, flac, ogg = (sound_file(kind) for kind in ("wav", "flac", "ogg"))
+    assert fault(wav[:12] + b"junk\0\0\0\0" * 20_000 + wav[12:]) == "too_large"
+    assert read_sound(wav[:12] + b"junk\0\0\0\0" * 2_000 + wav[12:]).seconds == 1
+    assert fault(flac[:42] + b"\x01\0\0\0" * 20_000 + flac[42:]) == "too_large"
+    empty = bytearray(ogg[:4] + bytes(23))
+    empty[22:26] = containers._page_check(bytes(empty)).to_bytes(4, "little")
+    assert fault(bytes(empty) * 300_001) == "too_large"
+
+
+def test_tags_before_a_sound_are_counted() -> None:
+    tag, wav = b"ID3\x04\0\0\0\0\0\0", sound_file("wav")
+    assert read_sound(tag * 64 + wav).seconds == 1
+    assert fault(tag * 65 + wav) == "wrong_type"
+    assert after_id3(tag * 1000) == 640
 
 
 def test_hours_of_silence_in_a_small_flac_stop_at_the_bounds() -> None:

@@ -104,3 +104,12 @@ def test_real_radiographs(real_data: Path) -> None:
     frame = read_npz(path)
     assert frame["part"].value_counts().sort("part").rows() == [("train", 4708), ("val", 524)]
     assert set(frame["label"]) == {"0", "1"}
+
+
+def test_labels_count_for_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, images=pictures(4, 9, 9), labels=np.array(["a" * 1000] * 4))
+    assert len(read_npz(path)) == 4
+    monkeypatch.setattr("galeno.media.arrays._MOST_BYTES", 10_000)
+    with pytest.raises(SourceError, match="more than"):
+        read_npz(path)

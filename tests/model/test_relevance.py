@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy import signal
 
 from galeno.errors import InputError, NotFoundError
 from galeno.features.assemble import Assembler
@@ -12,7 +13,7 @@ from galeno.features.describer import Describer
 from galeno.learning.candidates import fit_candidate
 from galeno.learning.export import build_member
 from galeno.media.image import make_image, write_image
-from galeno.media.sound import Sound, write_sound
+from galeno.media.sound import Sound, read_sound, write_sound
 from galeno.model.calibration import Calibration
 from galeno.model.conformal import ConformalSet
 from galeno.model.decision import DecisionRule
@@ -177,3 +178,26 @@ def test_a_missing_modality_is_no_error(model: Model) -> None:
         assert answered["probability"][row] == pytest.approx(
             next(r.probability for r in one.ranking if r.condition == one.condition), abs=1e-6
         )
+
+
+def test_a_fast_sound_is_looked_at_as_it_is_described(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = read_sound(make_breath(True, 1012))
+    fast = Sound(signal.resample_poly(slow.samples, 11, 1).astype(np.float32).clip(-1, 1), 44_000)
+    record = {**make_record(True, 1012), "breath": write_sound(fast)}
+    described: list[Sound] = []
+    describe = Describer.describe_sound
+
+    def watch(describer: Describer, sound: Sound) -> bytes:
+        described.append(sound)
+        return describe(describer, sound)
+
+    monkeypatch.setattr(Describer, "describe_sound", watch)
+    found = locate(model, record, "breath", "sign")
+    assert {sound.rate for sound in described if len(sound.samples) < len(fast.samples)} == {4000}
+    assert len([sound for sound in described if sound.rate == 4000]) == BANDS * SPANS + 1
+    row, column = np.unravel_index(found.values.argmax(), found.values.shape)
+    assert found.row_edges[row] <= 800 <= found.row_edges[row + 1]
+    assert found.column_edges[column] < 3
+    assert found.probability == pytest.approx(
+        next(r.probability for r in model.diagnose(record).ranking if r.condition == "sign"), abs=1e-9
+    )

@@ -14,7 +14,7 @@ from striped_cells import PICTURES, Cells
 from galeno.errors import OutputError
 from galeno.ingest.tables import read_table
 from galeno.pipeline import scoring
-from galeno.pipeline.answers import PATIENT_COLUMNS, PATIENT_REASON, review_beside
+from galeno.pipeline.answers import PATIENT_COLUMNS, PATIENT_REASON, patients_of, review_beside
 from galeno.pipeline.loading import load
 from galeno.pipeline.scoring import evaluate_file, predict_file
 
@@ -169,6 +169,24 @@ def test_json_lines_may_leave_the_patient_out(
     without.write_csv(tmp_path / "nobody.csv")
     predict_file(cells.model, tmp_path / "nobody.csv", tmp_path / "nobody.parquet")
     assert not set(PATIENT_COLUMNS) & set(pl.read_parquet_schema(tmp_path / "nobody.parquet"))
+
+
+def test_a_row_without_a_patient_is_of_its_record(cells: Cells, tmp_path: Path) -> None:
+    frame = cells.table.head(6).with_columns(
+        mrn=pl.Series(["P1", "P1", "?", "?", None, None]), scan=pl.Series(["S1", "S2", "S3", "S3", "P1", "?"])
+    )
+    study, contract = cells.model.study, cells.model.contract
+    found = patients_of(study, frame, np.arange(6))
+    known = found[:5]
+    admitted = contract.patients(frame)[:5].to_numpy()
+    assert (known[:, None] == known).tolist() == (admitted[:, None] == admitted).tolist()
+    assert np.unique(found, return_index=True)[1].tolist() == [0, 2, 5]
+    # several rows of a record are one patient's, also where the file names no patients
+    cells.write(tmp_path, frame.drop("mrn", "kind"))
+    predict_file(cells.model, tmp_path / "new.csv", tmp_path / "answers.parquet")
+    answers = pl.read_parquet(tmp_path / "answers.parquet")
+    assert answers["patient_probability"][2] == answers["patient_probability"][3]
+    assert answers["patient_probability"][0] == answers["probability"][0]
 
 
 def test_both_outputs_appear_or_none(cells: Cells, broken: Path) -> None:

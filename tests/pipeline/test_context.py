@@ -7,12 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 from clinic import open_clinic, visits
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from galeno.errors import RunError
-from galeno.pipeline.context import StepContext, digest_frame, label_indices
+from galeno.pipeline.context import StepContext, digest_frame, join_patients, label_indices
 from galeno.pipeline.runner import RunResult, run_study
 from galeno.progress import Silent
-from galeno.records import KEY, PATIENT
+from galeno.records import KEY, PATIENT, UNIT
 from galeno.storage.home import Home
 from galeno.storage.runs import RunFolder
 from galeno.study import Study
@@ -87,3 +89,29 @@ def test_rows_without_a_class_count_as_misses_and_do_not_teach(
     assert outside > 0
     known = sum(figures["n"] for figures in result.metrics["per_class"].values())
     assert result.metrics["n"] == known + outside
+
+
+def test_patients_who_share_a_file_are_one_to_the_split() -> None:
+    frame = pl.DataFrame(
+        {
+            PATIENT: ["a", "b", "c", "d", "e", "e"],
+            "film": ["1", "2", "2", None, "3", None],
+            "breath": [None, "8", "9", None, None, "9"],
+        }
+    )
+    assert join_patients(frame, ["film"]).to_list() == ["a", "b", "b", "d", "e", "e"]
+    assert join_patients(frame, ["film", "breath"]).to_list() == ["a", "b", "b", "d", "b", "b"]
+    assert join_patients(frame.with_columns(film=pl.lit(None, pl.String)), ["film"]).to_list() == list(
+        "abcdee"
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 8)), min_size=4, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_no_file_is_on_two_sides(pairs: list[tuple[int, int]]) -> None:
+    frame = pl.DataFrame(
+        {PATIENT: [f"p{who}" for who, _ in pairs], "film": [f"f{what}" for _, what in pairs]}
+    )
+    joined = frame.with_columns(join_patients(frame, ["film"]))
+    for column in (PATIENT, "film"):
+        assert joined.group_by(column).agg(pl.col(UNIT).n_unique())[UNIT].max() == 1

@@ -109,11 +109,11 @@ def test_values_by_themselves_need_no_file(table: Path) -> None:
     assert isinstance(content, bytes)
     assert code == 0
     url = to_data_url(content)
-    frame = pl.DataFrame({"file": [url, "f" * 64, None]})
+    frame = pl.DataFrame({"file": [url, url.replace("data:", "DATA:"), "f" * 64, None]})
     with place_of(study, table) as place:
         attached, faults = attach_files(frame, contract, place)
-    assert attached["file"].to_list() == [content, None, None]
-    assert faults == [(), (), ()]
+    assert attached["file"].to_list() == [content, content, None, None]
+    assert faults == [(), (), ("missing_file:file",), ()]  # a digest is a name like any other
     typed, _ = contract.answer_record({"file": url})
     assert typed["file"] == content
 

@@ -1,15 +1,18 @@
 """A model over files: every record answered, in order, as `diagnose` does; judged on labelled ones."""
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 from clinic import visits
+from striped_cells import Cells
 
 from galeno.errors import OutputError, SourceError
 from galeno.evaluation.metrics import MAIN
 from galeno.ingest.tables import read_table
+from galeno.media.places import ZipPlace
 from galeno.model.model import Model
 from galeno.pipeline import scoring
 from galeno.pipeline.loading import load
@@ -113,6 +116,27 @@ def test_a_file_damaged_in_the_middle_leaves_no_output(
         predict_file(model, source, answers)
     assert answers.read_text(encoding="utf-8") == "earlier answers"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "new.jsonl"]
+
+
+def test_archives_are_closed(cells: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[ZipPlace] = []
+    close = ZipPlace.close
+
+    def note(place: ZipPlace) -> None:
+        closed.append(place)
+        close(place)
+
+    monkeypatch.setattr(ZipPlace, "close", note)
+    source = cells.write(tmp_path, cells.table.head(6))
+    shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path / "pictures")
+    shutil.rmtree(tmp_path / "pictures")
+    predict_file(cells.model, source, tmp_path / "answers.csv", files="all.zip")
+    assert len(closed) == 1
+    assert evaluate_file(cells.model, source, files="all.zip")["faults"] == {}
+    assert len(closed) == 2
+    with pytest.raises(OutputError):
+        predict_file(cells.model, source, tmp_path / "absent" / "answers.csv", files="all.zip")
+    assert len(closed) == 3
 
 
 def test_a_record_id_may_have_the_name_of_an_answer(done: RunResult, tmp_path: Path) -> None:

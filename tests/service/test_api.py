@@ -1,7 +1,10 @@
 """The REST API over real HTTP."""
 
 import json
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -333,3 +336,45 @@ def test_no_patient_data_is_in_the_log(hospital: Hospital) -> None:
     hospital.diagnose(f"{CANARY}-id", **{CANARY: "x"})
     hospital.diagnose(f"{CANARY}-id", age=CANARY)
     assert CANARY not in (hospital.home / "service.log").read_text()
+
+
+def test_a_large_batch_holds_a_place_until_it_is_answered(hospital: Hospital) -> None:
+    head = {"content-type": "application/x-ndjson"}
+    address = "/v1/studies/clinic/diagnoses:batch"
+    turn = threading.Event()
+
+    def slow() -> Iterator[bytes]:
+        yield b"\n"
+        turn.wait(20)
+
+    def send() -> int:
+        with hospital.client() as client:
+            return client.post(address, content=slow(), headers=head).status_code
+
+    with ThreadPoolExecutor(2) as pool, hospital.client() as client:
+        first = [pool.submit(send) for _ in range(2)]
+        try:
+            time.sleep(0.5)
+            busy = client.post(address, content=iter([b"\n"]), headers=head)
+            small = client.post(address, content=b"\n", headers=head)
+        finally:
+            turn.set()
+        assert [each.result() for each in first] == [200, 200]
+        problem(busy, 503)
+        assert small.status_code == 200
+        assert client.post(address, content=iter([b"\n"]), headers=head).status_code == 200
+
+
+def test_forms_are_not_read_where_no_files_are_taken(hospital: Hospital) -> None:
+    head = {"content-type": "multipart/form-data; boundary=x"}
+    with hospital.client() as client:
+        problem(client.post("/v1/studies/nobody/diagnoses", content=b"nothing", headers=head), 404)
+        refused = client.post("/v1/studies/clinic/diagnoses", content=b"nothing", headers=head)
+        assert "no sounds or images" in problem(refused, 422)["errors"][0]["detail"]
+
+
+def test_long_bodies_of_strangers_are_not_read(hospital: Hospital) -> None:
+    with hospital.client("") as client:
+        head = {"content-type": "application/json"}
+        problem(client.post("/v1/consents", content=b"x" * 1_000_001, headers=head), 413)
+        problem(client.post("/v1/studies/clinic/records", content=b"nothing", headers=head), 401)

@@ -17,7 +17,7 @@ import pytest
 from clinic import CANARY, clinic_study
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from galeno.errors import ConflictError, LakeError
 from galeno.governance.audit import Trail
@@ -242,6 +242,20 @@ def test_many_go_in_several_batches(house: House, monkeypatch: pytest.MonkeyPatc
     assert house.export() == 9
     assert house.exported()[KEY].to_list() == sorted(ids)
     assert house.exported()[BATCH].n_unique() == 3
+
+
+def test_large_inputs_go_a_few_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [house.diagnose(number, record=RECORD if number else None) for number in range(7)]
+    with house.journal.read() as connection:
+        length = connection.execute(select(func.max(func.length(schema.diagnoses.c.record)))).scalar()
+    monkeypatch.setattr(capture, "MOST_BYTES", 2 * int(length or 0))
+    assert house.export() == 7
+    assert house.exported()[KEY].to_list() == made
+    assert len(house.lake.batches(TABLE, house.lake.version(TABLE) or 0)) == 3
+    monkeypatch.setattr(capture, "MOST_BYTES", 1)  # one that is larger than all goes alone
+    for number in range(3):
+        house.diagnose(number)
+    assert house.export() == 3
 
 
 def test_a_crash_before_the_cursor_moved_doubles_none(house: House) -> None:

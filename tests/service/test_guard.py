@@ -60,6 +60,47 @@ def test_long_and_packed_bodies_are_turned_away(header: tuple[bytes, bytes], sta
     assert ask(guard(), header)[0] == status
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/consents", 413),
+        ("/v1/studies/chest/diagnosesx", 413),
+        ("/v1/studies/chest/diagnoses", 200),
+        ("/v1/studies/chest/diagnoses:batch", 200),
+        ("/v1/studies/chest/records", 200),
+        ("/v1/studies/chest/outcomes", 200),
+        ("/fhir/$predict-diagnosis", 200),
+        ("/new/chest", 200),
+    ],
+)
+def test_long_bodies_are_taken_where_uploads_are(path: str, status: int) -> None:
+    assert ask(guard(large_limit=2000), (b"content-length", b"1500"), path=path)[0] == status
+    assert ask(guard(large_limit=2000), (b"content-length", b"2001"), path=path)[0] == 413
+
+
+def test_a_body_without_a_length_is_counted() -> None:
+    taken = 0
+
+    async def app(_: Any, receive: Any, __: Any) -> None:
+        nonlocal taken
+        while True:
+            taken += len((await receive())["body"])
+
+    async def drip() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b"x" * 300, "more_body": True}
+
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/consents", "headers": []}
+    door = Guard(app, metrics=Metrics(), body_limit=1000, in_flight=9, secure=False)
+    asyncio.run(asyncio.wait_for(door(scope, drip, send), 5))
+    assert sent[0]["status"] == 413
+    assert taken == 900
+
+
 def test_more_than_can_be_done_is_turned_away_but_not_the_probes() -> None:
     busy = guard(in_flight=0)
     status, headers = ask(busy)

@@ -1,19 +1,25 @@
 """Training records over the wire."""
 
 from pathlib import Path
+from threading import Thread
 
 import polars as pl
 import pytest
+import yaml
+from chest import STUDY, draw_xray, record_breath
 from clinic import CANARY
 from sqlalchemy import insert
 
 from galeno.errors import InputError
 from galeno.governance.consent import Consents
+from galeno.governance.orphans import drop_orphans
 from galeno.ingest.contract import Contract
+from galeno.media.content import clean, to_data_url
 from galeno.records import PATIENT
 from galeno.service.intake import admit_records, unfit
 from galeno.service.opening import open_stores
 from galeno.settings import ServiceSettings
+from galeno.storage.contents import TABLE
 from galeno.storage.home import Home
 from galeno.storage.lake import Lake
 from galeno.study import Study
@@ -58,6 +64,52 @@ def test_who_wants_no_learning_is_in_neither_lake_nor_quarantine(clinic: Study, 
     assert lake[PATIENT].to_list() == ["p1"]
     kept = [pl.read_parquet(file) for file in home.quarantine.rglob("*.parquet")]
     assert [frame["mrn"].to_list() for frame in kept] == [["p2"]]
+
+
+def chest_records() -> list[dict[str, object]]:
+    return [
+        {
+            "mrn": f"p{number}",
+            "age": 40 + number,
+            "xray": to_data_url(clean("image", draw_xray(ill=False, seed=number)).data),
+            "breath": to_data_url(clean("sound", record_breath(ill=False, seed=number)).data),
+            "condition": "W",
+        }
+        for number in range(2)
+    ]
+
+
+def test_an_erasure_between_contents_and_rows_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home").create()
+    append, erasers = Lake.append, []
+
+    def append_during_an_erasure(lake: Lake, table: str, frame: pl.DataFrame, batch: str) -> int:
+        if table != TABLE:
+            erasers.append(Thread(target=drop_orphans, args=(home,), daemon=True))
+            erasers[0].start()
+            erasers[0].join(1)
+        return append(lake, table, frame, batch)
+
+    monkeypatch.setattr(Lake, "append", append_during_an_erasure)
+    admit_records(home, Contract(Study.model_validate(yaml.safe_load(STUDY))), chest_records())
+    erasers[0].join(10)
+    assert not erasers[0].is_alive()
+    assert sum(part.height for part in Lake(home.lake).scan(TABLE, ["_key"])) == 4
+
+
+def test_contents_wait_in_one_place_of_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home").create()
+    seen: list[int] = []
+    admit = Contract.admit
+
+    def look(*args: object, **more: object) -> object:
+        seen.extend(len(list(folder.iterdir())) for folder in home.receiving.iterdir())
+        return admit(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Contract, "admit", look)
+    admit_records(home, Contract(Study.model_validate(yaml.safe_load(STUDY))), chest_records())
+    assert seen == [4]
+    assert list(home.receiving.iterdir()) == []
 
 
 @pytest.mark.parametrize(

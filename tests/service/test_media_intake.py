@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -10,9 +12,11 @@ from chest import STUDY, draw_xray, record_breath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from galeno.errors import BusyError, InputError, TooLongError
+from galeno.errors import BusyError, ConsentError, InputError, TooLongError
 from galeno.ingest.contract import Contract
 from galeno.media.content import clean, to_data_url
+from galeno.service import diagnosing
+from galeno.service.diagnosing import Diagnosing
 from galeno.service.intake import LONGEST_TEXT, unfit
 from galeno.service.limits import Places
 from galeno.service.lines import LONGEST_LINE, _lines
@@ -105,6 +109,52 @@ def test_a_decoder_turns_away_whom_it_cannot_serve_soon() -> None:
     asyncio.run(work())
 
 
+def test_patient_work_holds_nobody_else_up() -> None:
+    decoder = Decoder(at_once=1, queue=0)
+    turn = threading.Event()
+
+    async def work() -> None:
+        batch = [asyncio.create_task(decoder.run(turn.wait, patient=True)) for _ in range(50)]
+        await asyncio.sleep(0)
+        soon = asyncio.create_task(decoder.run(lambda: sum(task.done() for task in batch)))
+        await asyncio.sleep(0)
+        turn.set()
+        assert await soon <= 1
+        assert await asyncio.gather(*batch) == [True] * 50
+
+    asyncio.run(work())
+
+
+def test_a_thread_counts_until_it_ends() -> None:
+    decoder = Decoder(at_once=1, queue=0)
+    turn = threading.Event()
+
+    async def work() -> None:
+        gone = asyncio.create_task(decoder.run(turn.wait))
+        while not decoder._now:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        with pytest.raises(BusyError):
+            await decoder.run(turn.wait)
+        turn.set()
+        while decoder._now:
+            await asyncio.sleep(0.01)
+        assert await decoder.run(lambda: 7) == 7
+
+    asyncio.run(asyncio.wait_for(work(), 5))
+
+
+def test_one_caller_has_few_places() -> None:
+    places = Places(3, each=2)
+    with places.take("a"), places.take("a"):
+        with pytest.raises(BusyError), places.take("a"):
+            pass
+        with places.take("b"), pytest.raises(BusyError), places.take("c"):
+            pass
+
+
 def test_places_are_given_back() -> None:
     places = Places(1)
     for _ in range(2):
@@ -143,3 +193,35 @@ def test_a_line_has_a_longest_length() -> None:
     assert asyncio.run(read(b"123456\n12", b"3456\n", b"1")) == 3
     with pytest.raises(TooLongError, match="line 2"):
         asyncio.run(read(b"1\n123456", b"78901"))
+
+
+def test_a_challenger_that_cannot_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault of the challenger")
+
+    monkeypatch.setattr(diagnosing, "type_media", fail)
+    challenger: Any = object()
+    assert diagnosing._read_shadow(challenger, {}, {}) is None
+
+
+def test_consent_comes_before_any_file_is_read(study: Study) -> None:
+    contract = Contract(study)
+    model = SimpleNamespace(study=study, contract=contract, describer=SimpleNamespace(columns=()))
+    read: list[object] = []
+
+    async def refuse(*_: object) -> None:
+        raise ConsentError("not given")
+
+    async def run(work: object, **_: object) -> None:
+        read.append(work)
+
+    desk: Any = SimpleNamespace(
+        need_consent=refuse,
+        decoder=SimpleNamespace(run=run),
+        rooms=SimpleNamespace(cipher=SimpleNamespace(pseudonym=str, input_hash=str)),
+    )
+    served: Any = SimpleNamespace(model=model, challenger=None)
+    caller: Any = None
+    with pytest.raises(ConsentError):
+        asyncio.run(Diagnosing._take(desk, caller, served, "p", {"xray": XRAY}))
+    assert not read

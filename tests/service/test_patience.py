@@ -123,3 +123,20 @@ def test_a_second_head_is_waited_for_as_the_first() -> None:
     told, seconds = ask((0, whole), (0.1, whole), (0.1, b"POST / HT"))
     assert told.count(b"HTTP/1.1 200") == 2
     assert seconds < 1.8
+
+
+def test_a_body_has_a_longest_time() -> None:
+    async def drip() -> Message:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x" * 100, "more_body": True}
+
+    async def read() -> int:
+        patience = Patience(drip, 10, longest=0.3)
+        for count in range(100):
+            try:
+                await patience()
+            except TooSlowError:
+                return count
+        return 100
+
+    assert 2 < asyncio.run(read()) < 30

@@ -6,14 +6,16 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from galeno.errors import InputError, TooLongError
 from galeno.service.upload import (
     LARGEST_FILE,
     LONGEST_FIELD,
     LONGEST_HEAD,
-    MOST_PARTS,
+    MOST_FIELDS,
     boundary_of,
+    is_upload,
     parse_upload,
 )
 
@@ -62,6 +64,32 @@ def test_quoted_names_are_read() -> None:
     assert upload.fields == {'a"b': ["1"], 'c"\r\nd': ["2"]}
 
 
+@pytest.mark.parametrize("filename", ["x\\", "C:\\files\\", "a;b\\"])
+def test_a_name_that_ends_in_a_backslash_is_of_a_file(filename: str) -> None:
+    for more in (f'; filename="{filename}"', f'; filename="{filename}"; size=1'):
+        assert parse_upload(whole(part("f", b"1", more)), BOUNDARY).files["f"].data == b"1"
+
+
+def test_files_come_beside_the_fields() -> None:
+    fields = [part("a", b"") for _ in range(MOST_FIELDS)]
+    body = whole(*fields, part("f", b"1", '; filename="f"'))
+    assert len(parse_upload(body, BOUNDARY, 1).fields["a"]) == MOST_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("named", "taken"),
+    [
+        ("multipart/form-data; boundary=x", True),
+        ("Multipart/Form-Data ;boundary=x", True),
+        ("multipart/form-dataX; boundary=x", False),
+        ("multipart/form-data-x", False),
+    ],
+)
+def test_a_form_is_known_by_its_whole_type(named: str, taken: bool) -> None:
+    scope = {"type": "http", "headers": [(b"content-type", named.encode())]}
+    assert is_upload(Request(scope)) is taken
+
+
 def test_a_file_that_was_not_chosen_is_not_there() -> None:
     upload = parse_upload(whole(part("xray", b"", '; filename=""')), BOUNDARY)
     assert not upload.files
@@ -100,7 +128,7 @@ def test_what_is_no_form_is_told(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        whole(*(part("a", b"") for _ in range(MOST_PARTS + 1))),
+        whole(*(part("a", b"") for _ in range(MOST_FIELDS + 1))),
         whole(part("a", b"x" * (LONGEST_FIELD + 1))),
         whole(part("a", b"x" * (LARGEST_FILE + 1), '; filename="x"')),
         whole(part("a" * LONGEST_HEAD, b"1")),

@@ -1,10 +1,12 @@
 """Contents stand in the lake once each, and leave it for good."""
 
 from pathlib import Path
+from threading import Thread
 
 import polars as pl
 import pytest
 
+from galeno.errors import LakeError
 from galeno.records import KEY
 from galeno.storage.contents import TABLE, Contents
 from galeno.storage.lake import Lake
@@ -38,6 +40,31 @@ def test_what_is_removed_stands_in_no_file(contents: Contents, tmp_path: Path) -
     files = list(tmp_path.rglob("*.parquet"))
     assert files
     assert not any(b"one" in path.read_bytes() for path in files)
+
+
+def test_who_holds_the_contents_may_write_and_others_wait(contents: Contents, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def wait() -> None:
+        with Contents(Lake(tmp_path)).hold():
+            told.append("waited")
+
+    other = Thread(target=wait, daemon=True)
+    with contents.hold():
+        other.start()
+        contents.keep([(THREE, "sound", b"three")])
+        contents.remove([ONE])
+        other.join(0.3)
+        assert told == []
+    other.join(10)
+    assert told == ["waited"]
+    assert dict(contents.read([ONE, THREE])) == {THREE: b"three"}
+
+
+def test_a_lake_that_cannot_be_held_is_told(tmp_path: Path) -> None:
+    (tmp_path / "media").write_text("in the way")
+    with pytest.raises(LakeError, match="cannot be written to"), Contents(Lake(tmp_path)).hold():
+        pass
 
 
 def test_an_empty_lake_holds_nothing(tmp_path: Path) -> None:

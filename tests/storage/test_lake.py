@@ -101,3 +101,22 @@ def test_any_order_of_repeated_appends_gives_each_batch_once(
     assert versions[-1] == last
     assert last == len(set(batches)) - 1
     assert lake.read("t", last)[KEY].to_list() == sorted(f"{b}{i}" for b in set(batches) for i in (1, 2))
+
+
+def test_a_scan_converts_the_keys_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake(tmp_path)
+    lake.append("s/1", frame(["c", "a", "b", "d"]), "first")
+    asked: list[object] = []
+    is_in = pl.Series.is_in
+
+    def watch(series: pl.Series, other: pl.Series) -> pl.Series:
+        asked.append(other)
+        return is_in(series, other)
+
+    monkeypatch.setattr(pl.Series, "is_in", watch)
+    parts = list(lake.scan("s/1", [KEY], {"a", "d", "x"}, rows=1))
+    assert pl.concat(parts)[KEY].sort().to_list() == ["a", "d"]
+    assert len(asked) == 4
+    assert isinstance(asked[0], pl.Series)
+    assert all(one is asked[0] for one in asked)
+    assert list(lake.scan("s/1", [KEY], set())) == []

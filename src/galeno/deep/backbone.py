@@ -3,14 +3,16 @@
 ONNX is data: operators of a published standard, which onnxruntime runs; files that refer to other files
 or to operators of others are refused. TorchScript (`torch.jit.save`) holds a program in a small language
 of tensors, which torch interprets; it cannot reach Python. Of what that language has, the operators
-that open files and those that libraries added are looked for, and refused, before anything is loaded.
+that open files and those that libraries added are refused: their names are looked for before anything is
+loaded, since opening may run a part of the program, and the graphs are looked through before they run.
 Pickled modules and weights (`torch.save`) can run anything when they are opened, and are never opened.
 """
 
+import io
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,14 +25,19 @@ from galeno.deep.extra import require_deep
 from galeno.deep.graph import open_graph, plain_bytes
 from galeno.deep.training import Recipe, Tensors, check_tensors
 from galeno.errors import LearningError, SourceError
+from galeno.storage.graphs import find_model_reference
 
 MOST_BYTES = 512 * 1024 * 1024
 WIDEST = 16_384
 """Numbers a row that a backbone may give."""
 _MOST_CODE = 32 * 1024 * 1024
-_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
-"""Operators that onnxruntime brings with it."""
-_REACHES_OUT = re.compile(rb"\bfrom_file\b|\b(torch|aten)\.(save|load)\b|\bops\.(?!prim\b|aten\b)\w+")
+_REACHES_OUT = re.compile(
+    rb"\b(?:save|from_file|rpc_sync|rpc_async|rpc_remote)\b|(?<![\w.])ops\b(?! : |\.(?:prim|aten)\.)"
+)
+"""Words, which neither blanks nor comments can take apart; as the name of something else, torch writes `ops`
+only where it declares an attribute."""
+_ATTRIBUTE = re.compile(rb'\bgetattr\(([\w.()]+), "[^"\\\n]*"\)')
+"""As torch writes it; only here could a text, put together from pieces, become a name."""
 _REMEDY = "Name an ONNX file, or a TorchScript file that torch.jit.save wrote."
 
 
@@ -53,7 +60,7 @@ def load_backbone(path: Path, size: int) -> bytes:
     data = _read(path)
     if path.suffix == ".onnx":
         return _check_onnx(data, size, path.name)
-    _check_archive(path)
+    _check_archive(data, path.name)
     require_deep("a TorchScript backbone", "torch")
     from galeno.deep.scripted import export_scripted
 
@@ -106,7 +113,7 @@ def fine_tune(
             where=path.name,
             remedy="Name a TorchScript file, or take it as it is.",
         )
-    _check_archive(path)
+    _check_archive(data, path.name)
     require_deep("training a backbone on", "torch")
     from galeno.deep.lesson import Lesson
     from galeno.deep.scripted import tune_scripted
@@ -136,27 +143,38 @@ def _read(path: Path) -> bytes:
         ) from None
 
 
-def _check_archive(path: Path) -> None:
+def _check_archive(data: bytes, where: str) -> None:
     """Refuse what is no TorchScript, and what opens files or calls a library's operators."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             names = {member.filename.partition("/")[2] for member in members}
             if not {"constants.pkl", "data.pkl"} <= names:
-                raise SourceError("not a TorchScript file", where=path.name, remedy=_REMEDY)
-            code = [member for member in members if member.filename.endswith(".py")]
+                raise SourceError("not a TorchScript file", where=where, remedy=_REMEDY)
+            # torch finds members whatever the case of their names
+            code = [member for member in members if member.filename.lower().endswith(".py")]
             sizes = [sum(member.file_size for member in some) for some in (members, code)]
             if sizes[0] > 2 * MOST_BYTES or sizes[1] > _MOST_CODE:
-                raise SourceError("the backbone is too large when unpacked", where=path.name)
-            reaching = any(_REACHES_OUT.search(archive.read(member)) for member in code)
+                raise SourceError("the backbone is too large when unpacked", where=where)
+            reaching = any(_reaches_out(archive.read(member)) for member in code)
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
         raise SourceError(
-            f"not a TorchScript file ({type(error).__name__})", where=path.name, remedy=_REMEDY
+            f"not a TorchScript file ({type(error).__name__})", where=where, remedy=_REMEDY
         ) from None
     if reaching:
         raise SourceError(
-            "the TorchScript opens files or calls operators that are not torch's own", where=path.name
+            "the TorchScript opens files or calls operators that are not torch's own", where=where
         )
+
+
+def _reaches_out(code: bytes) -> bool:
+    """Whether code names an operator that is refused, or may put such a name together."""
+    if _REACHES_OUT.search(code):
+        return True
+    changed = 1
+    while changed:
+        code, changed = _ATTRIBUTE.subn(rb"\1", code)
+    return re.search(rb"\bgetattr\b", code) is not None
 
 
 def _check_onnx(data: bytes, size: int, where: str) -> bytes:
@@ -164,43 +182,14 @@ def _check_onnx(data: bytes, size: int, where: str) -> bytes:
         model = onnx.load_from_string(data)
     except Exception as error:
         raise SourceError(f"not an ONNX file ({type(error).__name__})", where=where, remedy=_REMEDY) from None
-    graphs = list(_graphs(model.graph)) + list(model.functions)
-    if any(node.domain not in _own_domains(model) for graph in graphs for node in graph.node):
-        raise SourceError("the graph has operators that are not ONNX's own", where=where)
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graphs)):
-        raise SourceError(
-            "the graph keeps numbers in another file", where=where, remedy="Save it as one file."
-        )
+    outside = find_model_reference(model)
+    if outside is not None:
+        raise SourceError(outside, where=where, remedy="Save it as one file, with ONNX's own operators.")
     channels = _channels(model, size, where)
     model, changed = _rename(model)
     graph = plain_bytes(model.SerializeToString()) if changed else data
     _try(graph, channels, size, where)
     return graph
-
-
-def _own_domains(model: Any) -> set[str]:
-    return _DOMAINS | {function.domain for function in model.functions}
-
-
-def _graphs(graph: Any) -> Iterator[Any]:
-    """The graph and all graphs within its nodes."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
-                yield from _graphs(inner)
-
-
-def _tensors(graphs: list[Any]) -> Iterator[Any]:
-    for graph in graphs:
-        yield from getattr(graph, "initializer", ())
-        for sparse in getattr(graph, "sparse_initializer", ()):
-            yield from (sparse.values, sparse.indices)
-        for node in graph.node:
-            for attribute in node.attribute:
-                yield from attribute.tensors
-                if attribute.HasField("t"):
-                    yield attribute.t
 
 
 def _channels(model: Any, size: int, where: str) -> int:

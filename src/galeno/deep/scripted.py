@@ -1,8 +1,9 @@
-"""TorchScript backbones in torch: opened, exported, trained on. The archive was looked into beforehand."""
+"""TorchScript backbones in torch: opened, looked through, exported, trained on."""
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,19 @@ from galeno.errors import LearningError, SourceError
 _SLOWER = 0.1
 """The backbone's learning rate, relative to the head's."""
 _BLOCK = 64
+_SPACES = {"aten", "prim"}
+"""Operators that torch brings with it."""
+_REFUSED = {
+    "aten::save",
+    "aten::from_file",
+    "prim::PythonOp",
+    "prim::IgnoredPythonOp",
+    "prim::rpc_async",
+    "prim::rpc_remote",
+    "prim::rpc_sync",
+}
+_CALLS = {"prim::CallFunction", "prim::CallMethod"}
+"""Left where all calls are written out, they lead to a program that cannot be seen."""
 
 
 def export_scripted(data: bytes, size: int, where: str) -> bytes:
@@ -87,11 +101,37 @@ def _open(data: bytes, where: str) -> nn.Module:
         # torch would rather have another format, which holds Python's pickles.
         warnings.simplefilter("ignore")
         try:
-            return torch.jit.load(io.BytesIO(data), map_location="cpu").eval()
+            backbone = torch.jit.load(io.BytesIO(data), map_location="cpu")
+            refused = any(_is_refused(node.kind()) for node in _nodes(backbone))
         except (RuntimeError, ValueError, TypeError, OSError) as error:
             raise SourceError(
                 f"the TorchScript cannot be opened ({type(error).__name__})", where=where
             ) from None
+    if refused:
+        raise SourceError(
+            "the TorchScript opens files or calls operators that are not torch's own", where=where
+        )
+    return backbone.eval()
+
+
+def _is_refused(kind: str) -> bool:
+    return kind in _REFUSED | _CALLS or kind.partition("::")[0] not in _SPACES
+
+
+def _nodes(backbone: nn.Module) -> Iterator[Any]:
+    """Every operation of the module's methods, calls written out, and of the methods of those within it."""
+    for depth, module in enumerate(backbone.modules()):
+        compiled = module._c
+        for name in compiled._method_names():
+            method = compiled._get_method(name)
+            # Kept: its nodes live no longer than it does.
+            graph = method.graph if depth else method.inlined_graph
+            waiting = list(graph.nodes())
+            while waiting:
+                node = waiting.pop()
+                if not depth or node.kind() not in _CALLS:
+                    yield node
+                waiting.extend(inner for block in node.blocks() for inner in block.nodes())
 
 
 def _answers(backbone: nn.Module, rows: Tensor) -> bool:

@@ -297,10 +297,11 @@ class Assembler:
             parts.append(said)
         matrix = np.hstack(parts) if len(parts) > 1 else matrix
         whole = type(self)(self._encoders, projection, None, fusion)
-        if study.features.select is not None and study.features.select < matrix.shape[1]:
-            kept = select_columns(matrix, sample.labels, study.features.select)
-            tensors = [i for i, block in enumerate(whole.blocks) if block == "tensor"]
-            kept = np.union1d(kept, np.array(tensors, np.int64))
+        told = np.array([i for i, block in enumerate(whole.blocks) if block != "tensor"], np.int64)
+        if study.features.select is not None and study.features.select < len(told):
+            # what a network takes is nothing by itself: it stays, and does not compete
+            chosen = told[select_columns(matrix[:, told], sample.labels, study.features.select)]
+            kept = np.union1d(chosen, np.setdiff1d(np.arange(matrix.shape[1]), told))
             matrix = np.ascontiguousarray(matrix[:, kept])
             whole = type(self)(self._encoders, projection, kept, fusion)
         return whole, matrix

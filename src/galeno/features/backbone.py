@@ -6,7 +6,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from galeno.errors import PackageError
 from galeno.features.layout import image_tensor
+from galeno.storage.graphs import find_reference
 
 
 class Backbone:
@@ -18,6 +20,9 @@ class Backbone:
     Args:
         onnx: the graph: one float input (images, 1 or 3, size, size), one output (images, numbers).
         size: side of the images that it takes.
+
+    Raises:
+        PackageError: at the first use, where the graph is damaged or refers to something outside of it.
     """
 
     def __init__(self, onnx: bytes, size: int) -> None:
@@ -38,9 +43,21 @@ class Backbone:
 
     @cached_property
     def _session(self) -> ort.InferenceSession:
+        try:
+            outside = find_reference(self.onnx)
+        except ValueError as error:
+            raise PackageError(str(error), where="backbone.onnx") from None
+        if outside is not None:
+            raise PackageError(outside, where="backbone.onnx")
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        return ort.InferenceSession(self.onnx, options, providers=["CPUExecutionProvider"])
+        options.log_severity_level = 4
+        try:
+            return ort.InferenceSession(self.onnx, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a dozen classes of errors, and no common one
+            raise PackageError(
+                f"the graph cannot be opened ({type(error).__name__})", where="backbone.onnx"
+            ) from None
 
     @cached_property
     def _channels(self) -> int:

@@ -126,6 +126,8 @@ class DescribedEncoder:
         return cls(state["source"], state["kind"], stretches, maps, marks_missing=state["marks_missing"])
 
     def _write(self, descriptions: Sequence[Any], out: FloatMatrix) -> None:
+        if not self._stretches:  # no row that it learned from had one
+            return
         numbers, there = unpack(descriptions, self._width)
         at, maps = 0, iter(self._maps)
         for stretch in self._stretches:

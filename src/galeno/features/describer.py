@@ -49,6 +49,14 @@ class SentenceFiles(NamedTuple):
     tokenizer: bytes
     settings: Mapping[str, Any]
 
+    @property
+    def digest(self) -> str:
+        """Of all three."""
+        told = json.dumps(dict(self.settings), sort_keys=True).encode()
+        return sha256(
+            b"".join(sha256(part).digest() for part in (self.onnx, self.tokenizer, told))
+        ).hexdigest()
+
 
 class Describer:
     """Describes the cells of a study's columns of sounds and images, and of texts where there is a model.
@@ -110,7 +118,7 @@ class Describer:
             "audio": self._features.audio.network != "none",
             "image": self._features.image.model_dump(mode="json", exclude={"components", "flip", "backbone"}),
             "backbone": "" if self._backbone is None else sha256(self._backbone.onnx).hexdigest(),
-            "sentences": "" if self._files is None else sha256(self._files.onnx).hexdigest(),
+            "sentences": "" if self._files is None else self._files.digest,
         }
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -128,7 +136,8 @@ class Describer:
 
         Args:
             name: the column.
-            values: clean contents (bytes) of sounds or images, or texts; None where missing.
+            values: clean contents (bytes) of sounds or images, or texts; a digest of the lake, which is no
+                content, and None are not described.
             threads: blocks of cells that are described side by side.
         """
         kind = self.columns[name]
@@ -210,10 +219,13 @@ class Describer:
         return self._describe_pixels([pixels])[0]
 
     def _describe_sounds(self, contents: Sequence[Any]) -> list[bytes | None]:
-        return [None if content is None else self.describe_sound(read_sound(content)) for content in contents]
+        return [
+            self.describe_sound(read_sound(content)) if isinstance(content, bytes) else None
+            for content in contents
+        ]
 
     def _describe_images(self, contents: Sequence[Any]) -> list[bytes | None]:
-        given = [place for place, content in enumerate(contents) if content is not None]
+        given = [place for place, content in enumerate(contents) if isinstance(content, bytes)]
         made = self._describe_pixels([read_image(contents[place]).pixels for place in given])
         found: list[bytes | None] = [None] * len(contents)
         for place, description in zip(given, made, strict=True):

@@ -68,8 +68,12 @@ class Fusion:
             if len(rows) < _FEWEST or present < 2:
                 experts.append(None)
                 continue
+            _, patients = np.unique(sample.patients[rows], return_inverse=True)
             own = replace(
-                sample, frame=sample.frame[rows], labels=sample.labels[rows], patients=sample.patients[rows]
+                sample,
+                frame=sample.frame[rows],
+                labels=sample.labels[rows],
+                patients=patients.astype(np.int64),
             )
             expert, crossed = Projection.fit(
                 "scores", matrix[rows], part.shown, own, components=len(classes), seed=seed

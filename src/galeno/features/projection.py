@@ -96,8 +96,12 @@ def main_directions(x: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     """Directions of largest variance, shape (columns, at most `most`), the largest entry of each positive."""
     if not x.size:
         return np.zeros((x.shape[1], 0))
-    covariance = np.cov(x, rowvar=False, bias=True).reshape(x.shape[1], x.shape[1])
-    values, vectors = np.linalg.eigh(covariance)
+    if len(x) < x.shape[1]:  # as many directions as rows at most: the covariance is not needed
+        _, sizes, turned = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+        values, vectors = np.square(sizes) / len(x), turned.T
+    else:
+        covariance = np.cov(x, rowvar=False, bias=True).reshape(x.shape[1], x.shape[1])
+        values, vectors = np.linalg.eigh(covariance)
     order = np.argsort(-values, kind="stable")[: min(most, len(x) - 1)]
     order = order[values[order] > _FEWEST * max(float(values.sum()), 1e-300)]
     turn = vectors[:, order]

@@ -22,6 +22,7 @@ from galeno.governance.access import Action, Caller, require
 from galeno.governance.compaction import compact
 from galeno.governance.lake_rows import Traces
 from galeno.governance.learned import LearnedModel, find_models
+from galeno.governance.leftovers import drop_gathered, drop_received
 from galeno.governance.orphans import drop_orphans
 from galeno.governance.person import Person
 from galeno.governance.remains import find_remains
@@ -148,6 +149,8 @@ def erase(
 ) -> ErasureReport:
     """Erase a patient. May be repeated, and has to be where it was cut off.
 
+    Sounds and images that killed processes left behind go in any case, as they could be anybody's.
+
     Args:
         patient_id: the hospital's own id, as it was sent.
         home: with lake, runs and quarantine.
@@ -170,6 +173,8 @@ def erase(
     person = Person(patient_id.strip(), cipher.pseudonym(patient_id))
     work = _Work(home, journal, cipher, trail, caller, person)
     found = _look(home, capture_lake, person)
+    drop_gathered(home, held=False)
+    drop_received(home)
     if not (found.any or _is_known(work) or find_remains(home.root, person)):
         with journal.begin() as connection:
             work.note(connection, "not found", time=now(), outcome="failed")
@@ -180,6 +185,7 @@ def erase(
     with run_files.hold_runs(home):
         # what came in until the tombstone stood is found now; nothing comes in after it
         found = _look(home, capture_lake, person)
+        drop_gathered(home, held=True)
         runs = run_files.clean_runs(home, found.lakes[home.lake])
         run_files.forget_names(home, person, found.roles, found.lakes[home.lake])
         run_files.remove_rows(home, person, found.roles)

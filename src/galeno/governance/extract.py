@@ -3,7 +3,6 @@
 It holds clear text: whoever writes it to a file keeps that file safe.
 """
 
-import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Table, select
 
-from galeno.errors import NotFoundError
+from galeno.errors import LakeError, NotFoundError
 from galeno.governance import audit, lake_rows, run_files
 from galeno.governance.extract_bundle import to_bundle
 from galeno.governance.learned import find_models
 from galeno.governance.person import Person
+from galeno.media.content import to_data_url
 from galeno.storage import schema
 from galeno.storage.cipher import Cipher, PatientKey
 from galeno.storage.contents import TABLE as CONTENTS
@@ -36,7 +36,6 @@ _SEALED = {
     "ranking_feedback": ("comment",),
 }
 _PAGE = 1000
-_MAGIC = {b"fLaC": "audio/flac", b"\x89PNG": "image/png", b"RIFF": "audio/wav", b"\xff\xd8\xff": "image/jpeg"}
 
 
 def export(patient_id: str, *, home: Home, journal: Journal, cipher: Cipher) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def export(patient_id: str, *, home: Home, journal: Journal, cipher: Cipher) -> 
         NotFoundError: nothing is held of such a patient.
         KeyRingError: the keys do not fit the data.
         JournalError: a database does not answer.
-        LakeError: a table of the lake cannot be read.
+        LakeError: a table of the lake cannot be read, or holds a sound or an image that is none.
         OutputError: a file cannot be read.
     """
     person = Person(patient_id.strip(), cipher.pseudonym(patient_id))
@@ -160,11 +159,13 @@ def _digests(values: pl.Series) -> list[str]:
 
 
 def _data_url(data: bytes) -> str:
-    """Bytes as a data URL (RFC 2397)."""
-    kind = next(
-        (kind for start, kind in _MAGIC.items() if data.startswith(start)), "application/octet-stream"
-    )
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    try:
+        return to_data_url(data)
+    except ValueError:
+        raise LakeError(
+            "a sound or an image of the patient is neither FLAC nor PNG",
+            remedy="Restore the lake from a backup, and repeat",
+        ) from None
 
 
 def _plain(frame: pl.DataFrame) -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 def drop_orphans(home: Home) -> int:
     """Remove the contents that are named by no row of the lake and by none in quarantine.
 
-    A file that several patients' rows name stays until the last of them goes. Runs have to be held meanwhile:
-    one that is at work keeps contents before it appends their rows.
+    A file that several patients' rows name stays until the last of them goes. Who keeps contents and has not
+    yet appended their rows is waited for, see `Contents.hold`.
 
     Returns:
         how many were removed.
@@ -29,12 +29,14 @@ def drop_orphans(home: Home) -> int:
     lake = Lake(home.lake)
     if lake.version(TABLE) is None:
         return 0
-    held = {str(key) for part in lake.scan(TABLE, ["_key"]) for key in part["_key"]}
-    orphans = held - _named(home)
-    if orphans:
-        Contents(lake).remove(orphans)
-        # the log would name the digests; who has the file could tell by one that it was here
-        lake_rows.forget_versions(home.lake, TABLE)
+    contents = Contents(lake)
+    with contents.hold():
+        held = {str(key) for part in lake.scan(TABLE, ["_key"]) for key in part["_key"]}
+        orphans = held - _named(home)
+        if orphans:
+            contents.remove(orphans)
+            # the log would name the digests; who has the file could tell by one that it was here
+            lake_rows.forget_versions(home.lake, TABLE)
     return len(orphans)
 
 

@@ -23,7 +23,7 @@ from galeno.records import KEY, ROW
 from galeno.storage.atomic import read_json, replacing, write_json
 from galeno.storage.home import Home
 from galeno.storage.lake import Lake
-from galeno.storage.runs import RunFolder
+from galeno.storage.runs import REPORT, RunFolder
 
 DESCRIBED = "described-*.parquet"
 """Files of a run's ingest step with a value and its description a line."""
@@ -139,7 +139,7 @@ def clean_runs(home: Home, traces: Mapping[str, Traces]) -> int:
     """Remove what runs kept of each of the patient's rows, while the lake still tells which they are.
 
     A run that did not end starts again from its beginning. One that did keeps its sides without the rows, and
-    loses the arrays by row that nothing reads any more.
+    loses the arrays by row that nothing reads any more, and its report where that may show patients' files.
 
     Returns:
         how many runs held the patient.
@@ -156,6 +156,8 @@ def clean_runs(home: Home, traces: Mapping[str, Traces]) -> int:
         for path in (*run.root.glob("learn/*.npy"), run.root / "learn" / "out-of-fold.parquet"):
             path.unlink(missing_ok=True)
         _clean_described(run, keys, traces, home)
+        if run.facts["study"]["privacy"].get("examples_in_report"):
+            (run.root / "package" / REPORT).unlink(missing_ok=True)
         sides = run.root / "split" / "sides.parquet"
         if sides.is_file():
             kept = _read(sides).filter(~pl.col(KEY).is_in(list(keys)))

@@ -120,11 +120,9 @@ class ColumnReader:
         return date_parser(self._codes) if self.column.type == "date" else text_parser(self._codes)
 
     def _read_files(self, values: pl.Series) -> tuple[pl.Series, pl.Series]:
-        """`read` over a column of files, or of digests."""
+        """`read` over a column of files."""
         readings = [self.read(value) for value in values.to_list()]
-        kept = [value for value, _ in readings]
-        dtype = pl.String() if any(isinstance(value, str) for value in kept) else DTYPES[self.column.type]
-        typed = pl.Series(values.name, kept, dtype)
+        typed = pl.Series(values.name, [value for value, _ in readings], DTYPES[self.column.type])
         return typed, pl.Series([_CODE[fault or ""] for _, fault in readings], dtype=pl.UInt8)
 
     def _read_lists(self, values: pl.Series) -> tuple[pl.Series, pl.Series]:

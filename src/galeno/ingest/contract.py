@@ -89,8 +89,8 @@ class Contract:
             )
             for name in study.features_columns
         )
-        self.files = tuple(name for name, c in study.columns.items() if c.type in ("sound", "image"))
-        """Columns that hold sounds or images."""
+        self.files = tuple(name for name, c in study.features_columns.items() if c.type in ("sound", "image"))
+        """Input columns that hold sounds or images."""
         known = self._known_columns()
         self.inputs = frozenset(name for name in known if name != roles.target)
         """Columns that a record may have when it is diagnosed."""
@@ -122,7 +122,7 @@ class Contract:
         self._check_unknown_columns(frame, findings)
         found = files or {}
         read = frame.with_columns(digests.alias(name) for name, (digests, _) in found.items())
-        typed = self._type_columns(read, findings, {name: faults for name, (_, faults) in found.items()})
+        typed = self._type_columns(read, findings, found)
         good = typed.with_columns(self._special_columns(read, typed, findings))
         self._refuse(findings, source)
         sent = pl.Series("sent", [False]).new_from_index(0, frame.height)
@@ -179,6 +179,10 @@ class Contract:
         """One cell of a column of sounds or images: its clean content, and its fault as a code of FAULTS."""
         content, fault = self._readers[name].read(value)
         return content, FAULTS.index(fault or "")
+
+    def reason(self, name: str, fault: str) -> str:
+        """The reason to review a record whose value has this fault."""
+        return f"{_REASONS[fault]}:{name}"
 
     def is_value(self, name: str, text: str) -> bool:
         """Whether a text is a value of a column of sounds or images by itself, and not the name of a file."""
@@ -264,12 +268,16 @@ class Contract:
             )
 
     def _type_columns(
-        self, frame: pl.DataFrame, findings: _Findings, found: Mapping[str, pl.Series]
+        self, frame: pl.DataFrame, findings: _Findings, found: Mapping[str, tuple[pl.Series, pl.Series]]
     ) -> pl.DataFrame:
         columns = []
         for name, reader in self._readers.items():
-            values, faults = self._read(frame, name)
-            faults = found.get(name, faults)
+            if name in found:
+                values, faults = found[name]
+            elif reader.column.type in ("sound", "image") and name not in self.files:
+                continue  # it is no feature, and its files are not looked at
+            else:
+                values, faults = self._read(frame, name)
             columns.append(values)
             _add_faults(findings, reader, faults)
             if reader.column.required:

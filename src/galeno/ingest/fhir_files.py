@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha1
 from typing import Any
 
@@ -21,6 +22,8 @@ from galeno.study import Study
 
 LARGEST_FILE = 32 << 20
 """Bytes of a file after decoding."""
+MOST_ATTACHMENTS = 100
+"""Attachments of one resource that are read."""
 HOLDERS = ("DocumentReference", "Media")
 """Resources whose attachments are read."""
 
@@ -38,7 +41,9 @@ _R5_ONLY: Mapping[str, frozenset[str]] = {
 _BY_HAND = frozenset({"data", "hash", "size"})
 """Elements of a file's attachment that are checked here: its base64 is decoded once, and after its length is
 known; R5 writes its size as a text."""
-_BLANKS = re.compile(r"[ \t\r\n]+")
+_BLANKS = " \t\r\n"
+_CHUNK = 1 << 20
+"""Characters that are decoded at a time, a multiple of four: other threads go on between two of them."""
 _SIZE = re.compile(r"[0-9]{1,15}")
 
 
@@ -51,23 +56,57 @@ class Attached:
     path: str
 
 
+class _File:
+    """A text in base64, decoded when it is first asked for and then kept.
+
+    Args:
+        data: the text; anything else is a fault.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    @cached_property
+    def found(self) -> bytes | tuple[str, str]:
+        """The bytes, or the code and the text of what is wrong."""
+        return _decode(self._data)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-1 of the bytes in base64, as FHIR has it; empty where there are none."""
+        file = self.found
+        return _digest(file) if isinstance(file, bytes) else ""
+
+
+class Binary:
+    """A Binary that was sent; however many attachments point at it, its file is there once.
+
+    Args:
+        raw: the resource as JSON.
+    """
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.media_type = element(raw, "contentType")
+        self.file = _File(raw.get("data"))
+
+
 class Binaries:
     """The Binary resources of a Bundle or an export that hold sounds or images, by what points at them."""
 
     def __init__(self) -> None:
-        self._held: dict[str, Mapping[str, Any]] = {}
+        self._held: dict[str, Binary] = {}
 
     def add(self, raw: Any, full_url: str = "") -> bool:
         """Keep a resource, if it is a Binary with a sound or an image; whether it was kept."""
         if element(raw, "resourceType") != "Binary" or media_kind(element(raw, "contentType")) is None:
             return False
-        name = element(raw, "id")
+        name, held = element(raw, "id"), Binary(raw)
         for address in (full_url, f"Binary/{name}" if isinstance(name, str) else ""):
             if address:
-                self._held[address] = raw
+                self._held[address] = held
         return True
 
-    def find(self, url: Any, *, anywhere: bool = False) -> Mapping[str, Any] | None:
+    def find(self, url: Any, *, anywhere: bool = False) -> Binary | None:
         """The resource that an address points at.
 
         Args:
@@ -125,9 +164,14 @@ class FileMap:
             anywhere: as in `Binaries.find`.
         """
         found: list[Attached] = []
-        for place, attachment in _attachments(raw, path):
+        for number, (place, attachment) in enumerate(_attachments(raw, path)):
+            if number == MOST_ATTACHMENTS:
+                found.append(
+                    Attached("", _fault("too-costly", f"holds more than {number} files", path), path)
+                )
+                break
             held = binaries.find(element(attachment, "url"), anywhere=anywhere)
-            kind = media_kind(element(attachment, "contentType") or element(held, "contentType"))
+            kind = media_kind(element(attachment, "contentType") or (held.media_type if held else None))
             if kind is None:
                 continue
             names = self._columns(kind, resource, raw)
@@ -206,19 +250,22 @@ def _codings(resource: Any, raw: Any, name: str) -> list[tuple[str, str]]:
     ]
 
 
-def _read(attachment: Any, held: Mapping[str, Any] | None, path: str) -> Meaning:
+def _read(attachment: Any, held: Binary | None, path: str) -> Meaning:
     """The bytes of an attachment."""
     data = element(attachment, "data")
-    place = f"{path}.data"
-    if data is None:
-        if element(attachment, "url") is None:
-            return Meaning(issues=(Issue("required", "data or url is missing", path, "warning"),))
-        if held is None:
-            text = "is not in what was sent, and addresses are not fetched; ignored"
-            return Meaning(issues=(Issue("not-supported", text, f"{path}.url", "warning"),))
-        data, place = held.get("data"), f"{path}.url"
-    file = _decode(data)
-    return _hold_to_claims(file, attachment, path) if isinstance(file, bytes) else _fault(*file, place)
+    if data is not None:
+        file, place = _File(data), f"{path}.data"
+    elif element(attachment, "url") is None:
+        return Meaning(issues=(Issue("required", "data or url is missing", path, "warning"),))
+    elif held is None:
+        text = "is not in what was sent, and addresses are not fetched; ignored"
+        return Meaning(issues=(Issue("not-supported", text, f"{path}.url", "warning"),))
+    else:
+        file, place = held.file, f"{path}.url"
+    found = file.found
+    if isinstance(found, bytes):
+        return _hold_to_claims(file, found, attachment, path)
+    return _fault(*found, place)
 
 
 def _decode(data: Any) -> bytes | tuple[str, str]:
@@ -227,7 +274,7 @@ def _decode(data: Any) -> bytes | tuple[str, str]:
         return "structure", "is not a text in base64"
     if len(data) <= LARGEST_FILE * 3 // 2:
         try:
-            file = base64.b64decode(_BLANKS.sub("", data), validate=True)
+            file = _unpack(data)
         except (binascii.Error, ValueError):
             return "value", "is not in base64"
         if len(file) <= LARGEST_FILE:
@@ -235,16 +282,35 @@ def _decode(data: Any) -> bytes | tuple[str, str]:
     return "too-long", f"is larger than {LARGEST_FILE >> 20} MiB"
 
 
-def _hold_to_claims(file: bytes, attachment: Any, path: str) -> Meaning:
+def _unpack(text: str) -> bytes:
+    """Decode base64, blanks aside.
+
+    Raises:
+        ValueError: it is none.
+    """
+    for blank in _BLANKS:
+        if blank in text:
+            text = text.replace(blank, "")
+    if "=" in text[:-2]:
+        raise ValueError("padding before the end")
+    parts = range(0, len(text), _CHUNK)
+    return b"".join(base64.b64decode(text[at : at + _CHUNK], validate=True) for at in parts)
+
+
+def _hold_to_claims(file: _File, found: bytes, attachment: Any, path: str) -> Meaning:
     """Refuse a file that is not what the attachment says of its length and hash (SHA-1, as FHIR has it)."""
     size, digest = element(attachment, "size"), element(attachment, "hash")
-    if size is not None and (not _SIZE.fullmatch(str(size)) or int(size) != len(file)):
+    if size is not None and (not _SIZE.fullmatch(str(size)) or int(size) != len(found)):
         return _fault("value", "is not the size of the file", f"{path}.size")
-    if digest is not None:
-        made = base64.b64encode(sha1(file, usedforsecurity=False).digest()).decode()
-        if not isinstance(digest, str) or not hmac.compare_digest(digest.strip().encode(), made.encode()):
-            return _fault("value", "is not the hash of the file", f"{path}.hash")
-    return Meaning(file)
+    if digest is not None and (
+        not isinstance(digest, str) or not hmac.compare_digest(digest.strip().encode(), file.hash.encode())
+    ):
+        return _fault("value", "is not the hash of the file", f"{path}.hash")
+    return Meaning(found)
+
+
+def _digest(file: bytes) -> str:
+    return base64.b64encode(sha1(file, usedforsecurity=False).digest()).decode()
 
 
 def _fault(code: str, text: str, path: str) -> Meaning:

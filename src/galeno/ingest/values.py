@@ -36,7 +36,6 @@ _WHOLE = re.compile(r"([+-]?[0-9]+)\.0+")
 _DAY_FIRST = re.compile(r"([0-9]{1,2})[/.-]([0-9]{1,2})[/.-]([0-9]{4})(?:[ T](.+))?")
 _YEAR = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?")
 _NOT_SCALAR = (None, "type")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def text_of(value: object) -> str | None:
@@ -211,8 +210,7 @@ def terms_parser(codes: frozenset[str], vocabulary: Vocabulary | None, keep: boo
 
 
 def file_parser(codes: frozenset[str], kind: Kind, most: int = 64 * 2**20) -> Parse:
-    """Parser of sounds or images, of three kinds: the bytes of a file, a data URL (RFC 2397), and the digest
-    of a content in the lake, which stays what it is. The others become their clean content.
+    """Parser of sounds or images: the bytes of a file, or a data URL (RFC 2397), become their clean content.
 
     A path is no value of a record: `pipeline.gathering` reads the files that a table names.
 
@@ -225,10 +223,8 @@ def file_parser(codes: frozenset[str], kind: Kind, most: int = 64 * 2**20) -> Pa
     def parse(value: object) -> Reading:
         if value is None or (isinstance(value, str) and value.strip(BLANKS) in codes):
             return None, "missing_code" if isinstance(value, str) and value.strip(BLANKS) else None
-        if isinstance(value, str) and _DIGEST.fullmatch(value):
-            return value, None
         try:
-            if isinstance(value, str) and value.startswith("data:"):
+            if isinstance(value, str) and is_file_value(value):
                 value = from_data_url(value, most)
             return (clean(kind, value).data, None) if isinstance(value, bytes) else (None, "type")
         except MediaFault as fault:
@@ -238,8 +234,8 @@ def file_parser(codes: frozenset[str], kind: Kind, most: int = 64 * 2**20) -> Pa
 
 
 def is_file_value(text: str) -> bool:
-    """Whether a text is a sound or an image by itself: a data URL, or the digest of one in the lake."""
-    return text.startswith("data:") or _DIGEST.fullmatch(text) is not None
+    """Whether a text is a sound or an image by itself: a data URL."""
+    return text[:5].lower() == "data:"
 
 
 def _named(tokens: Iterable[Token], vocabulary: Vocabulary | None) -> Iterator[Token]:

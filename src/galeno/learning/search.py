@@ -165,7 +165,9 @@ def judge(proposal: Proposal, number: int, bench: Bench, *, best: Trial | None, 
 def _fit_folds(candidate: Candidate, bench: Bench, numbers: Sequence[int]) -> _Outputs:
     def fit(number: int) -> tuple[FittedCandidate, Probabilities]:
         fold = bench.folds[number]
-        columns = fold.views[candidate.view]
+        columns = fold.views.get(candidate.view)
+        if columns is None:
+            raise LearningError(f"a fold has no rows for the view {candidate.view!r}")
         fitted = fit_candidate(
             candidate,
             np.ascontiguousarray(fold.matrix[:, columns]),

@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from galeno.errors import LearningError
-from galeno.records import KEY, PATIENT, SITE, TARGET, TIME, Part
+from galeno.records import KEY, PATIENT, SITE, TARGET, TIME, UNIT, Part
 from galeno.study import Study
 
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -132,7 +132,9 @@ def _labels(frame: pl.DataFrame, classes: Sequence[str]) -> _Ints:
 
 
 def _patients(frame: pl.DataFrame, labels: _Ints, study: Study) -> _Patients:
-    per_row = frame.select(pl.coalesce(pl.col(PATIENT).cast(pl.String), pl.col(KEY).cast(pl.String)))
+    who = UNIT if UNIT in frame.columns else PATIENT
+    named = pl.coalesce(pl.col(who).cast(pl.String), pl.col(KEY).cast(pl.String))
+    per_row = frame.select(named.alias(PATIENT))
     ids = sorted(per_row[PATIENT].unique().to_list(), key=lambda patient: _hash(f"{study.seed}\0{patient}"))
     positions = pl.DataFrame({PATIENT: ids, "position": np.arange(len(ids), dtype=np.int64)})
     joined = per_row.join(positions, on=PATIENT, how="left", maintain_order="left")

@@ -64,15 +64,15 @@ def _read(archive: zipfile.ZipFile) -> pl.DataFrame:
     if not names:
         raise MediaFault("wrong_type", "The file holds no array of images")
     members = {member.filename: member for member in archive.infolist()}
-    _check_sizes(archive, [members[f"{name}.npy"] for name in names])
+    labels = [members.get(f"{name.removesuffix('images')}labels.npy") for name in names]
+    _check_sizes(archive, [members[f"{name}.npy"] for name in names], [one for one in labels if one])
     frames = []
-    for name in names:
+    for name, label in zip(names, labels, strict=True):
         images = _images(archive, members[f"{name}.npy"])
         part = name.removesuffix("images").removesuffix("_")
         columns: dict[str, pl.Series] = {"image": pl.Series("image", images, pl.Binary)}
-        labels = members.get(f"{name.removesuffix('images')}labels.npy")
-        if labels is not None:
-            columns["label"] = pl.Series("label", _labels(archive, labels, len(images)), pl.String)
+        if label is not None:
+            columns["label"] = pl.Series("label", _labels(archive, label, len(images)), pl.String)
         if part:
             columns["part"] = pl.Series("part", [part] * len(images), pl.String)
         frames.append(pl.DataFrame(columns))
@@ -87,10 +87,13 @@ def _image_names(archive: zipfile.ZipFile) -> list[str]:
     return [f"{part}_images" for part in PARTS if f"{part}_images.npy" in there] or plain
 
 
-def _check_sizes(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> None:
-    """Raise MediaFault where the arrays of images are of other shapes, or too many, by their headers."""
-    total = pictures = 0
-    for member in members:
+def _check_sizes(
+    archive: zipfile.ZipFile, images: list[zipfile.ZipInfo], labels: list[zipfile.ZipInfo]
+) -> None:
+    """Raise MediaFault where the arrays are of other shapes, or too many, by their headers."""
+    pictures = 0
+    total = sum(max(_header(archive, member).bytes, member.file_size) for member in labels)
+    for member in images:
         header = _header(archive, member)
         _check_header(header)
         if header.bytes > member.file_size:

@@ -13,6 +13,10 @@ from galeno.media.signature import Format, after_id3, is_mp3_frame
 
 _UNKNOWN = 0xFFFFFFFF
 _JUNK = 4096
+_MOST_CHUNKS = 10_000
+"""Chunks of a WAV, and blocks of what a FLAC says of itself."""
+_MOST_PAGES = 300_000
+"""Pages of an OGG: more than one for each packet of Opus at its shortest, over ten minutes."""
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3")
 _BITRATES = {
     # In kbit/s, of MPEG 1 and of MPEG 2 and 2.5, layer III.
@@ -53,9 +57,10 @@ def _check_wav(file: bytes) -> None:
     """The chunk of samples must lie within the file; a recorder that streams may not know how long it is."""
     order = "big" if file[:4] == b"RIFX" else "little"
     said = _number(file, 4, order)
-    long = 0
+    long = chunks = 0
     start = 12
     while start + 8 <= len(file):
+        chunks = _count(chunks, _MOST_CHUNKS)
         name, size = file[start : start + 4], _number(file, start + 4, order)
         if name == b"ds64":
             long = int.from_bytes(file[start + 16 : start + 24], "little")
@@ -77,8 +82,9 @@ def _number(file: bytes, start: int, order: str) -> int:
 
 def _check_ogg(file: bytes) -> None:
     """Every page must be there, up to one that says it is the last of its stream."""
-    start, last = 0, False
+    start, last, pages = 0, False, 0
     while file[start : start + 4] == b"OggS":
+        pages = _count(pages, _MOST_PAGES)
         segments = file[start + 26 : start + 27]
         lacing = file[start + 27 : start + 27 + segments[0]] if segments else b""
         if not segments or len(lacing) < segments[0]:
@@ -106,7 +112,9 @@ def _check_flac(file: bytes, seconds: float) -> bytes:
     start = after_id3(file) + 4
     info: StreamInfo | None = None
     last = False
+    blocks = 0
     while not last:
+        blocks = _count(blocks, _MOST_CHUNKS)
         if start + 4 > len(file):
             raise _cut()
         last, kind = bool(file[start] & 0x80), file[start] & 0x7F
@@ -183,6 +191,13 @@ def _claimed_frames(head: bytes) -> int:
         if at > 0 and head[at + 7 : at + 8] and head[at + 7] & 1:
             return int.from_bytes(head[at + 8 : at + 12], "big")
     return 0
+
+
+def _count(steps: int, most: int) -> int:
+    """One more step; more than so many raise MediaFault: a small file can hold millions of empty parts."""
+    if steps >= most:
+        raise MediaFault("too_large", f"The sound has more than {most:,} parts")
+    return steps + 1
 
 
 def _cut() -> MediaFault:

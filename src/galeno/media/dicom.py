@@ -56,6 +56,8 @@ _SEQUENCES = (
 )
 _READS = 200_000
 """Reads of a file: more than any image needs, and what some seconds are enough for."""
+_MOST_RUNS = 10_000_000
+"""Runs of one frame: each is gone through in Python, and some seconds are enough."""
 _LONGEST_SEQUENCE = 4 << 20
 """Bytes of a sequence, which pydicom parses only when it is looked at, out of reach of that count."""
 
@@ -268,18 +270,22 @@ def _offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
 
 
 def _check_runs(frame: bytes, most: int) -> None:
-    """Raise MediaFault where a segment of runs unpacks to more than so many bytes (PS3.5 annex G)."""
+    """Raise MediaFault where a segment of runs has or unpacks to too many bytes (PS3.5 annex G)."""
     count = int.from_bytes(frame[:4], "little")
     starts = [int.from_bytes(frame[4 * k : 4 * k + 4], "little") for k in range(1, min(count, 15) + 1)]
     if starts != sorted(starts) or not 1 <= count <= 15 or starts[-1] > len(frame):
         raise MediaFault("damaged", "The image cannot be decoded")
+    runs = 0
     for start, end in zip(starts, [*starts[1:], len(frame)], strict=True):
         made, at = 0, start
+        if end - start > most:
+            raise MediaFault("too_large", "The image has more bytes than its header says")
         while at < end:
             header = frame[at]
             made += header + 1 if header < 128 else 257 - header if header > 128 else 0
             at += header + 2 if header < 128 else 2 if header > 128 else 1
-            if made > most:
+            runs += 1
+            if made > most or runs > _MOST_RUNS:
                 raise MediaFault("too_large", "The image unpacks to more than its header says")
 
 

@@ -5,7 +5,6 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as pillow  # noqa: N813 - so that it is not taken for galeno's Image
-from scipy import signal
 
 from galeno.media.image import Image
 from galeno.media.sound import Sound
@@ -44,6 +43,8 @@ def spectrogram_png(sound: Sound, height: int = 256, width: int = 768) -> bytes:
     Returns:
         PNG, colour, without text.
     """
+    from scipy import signal  # takes a while, and most commands draw nothing
+
     window = min(len(sound.samples), max(16, 2 * round(sound.rate * _WINDOW_SECONDS / 2)))
     frequencies, _, power = signal.spectrogram(
         sound.samples,

@@ -29,6 +29,8 @@ _TILES = (324, 325)
 _TIFF_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 """Bytes of a value of each type; 1 of the others."""
 _TILE_SIDES = (322, 323)
+_MOST_CHUNKS = 100_000
+"""Chunks of a PNG: a small file can hold millions of empty ones."""
 SCANS = 200
 """Scans of a JPEG: each goes over all pixels, and a small file can hold millions."""
 
@@ -107,12 +109,14 @@ def _is_cut_tiff(file: bytes) -> bool:
 def _check_png(file: bytes) -> None:
     """Raise MediaFault where the chunks do not come to an end within the file."""
     start = 8
-    while start + 12 <= len(file):
+    for _ in range(_MOST_CHUNKS):
+        if start + 12 > len(file):
+            raise MediaFault("truncated", "The image ends before its header says")
         size = int.from_bytes(file[start : start + 4], "big")
         if file[start + 4 : start + 8] == b"IEND":
             return
         start += 12 + size
-    raise MediaFault("truncated", "The image ends before its header says")
+    raise MediaFault("too_large", f"The image has more than {_MOST_CHUNKS:,} chunks")
 
 
 def _check_tiff(picture: pillow.Image, size: int, limits: ImageLimits) -> None:

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
@@ -111,6 +112,7 @@ class ZipPlace(_Closing):
 
     def __init__(self, path: Path) -> None:
         self._archive = open_archive(path)
+        self._lock = Lock()
         self._members: dict[str, zipfile.ZipInfo] = {}
         self._below: dict[str, list[zipfile.ZipInfo]] = {}
         for member in self._archive.infolist():
@@ -131,7 +133,8 @@ class ZipPlace(_Closing):
             if not others:
                 raise _missing()
             found = others[0]
-        return _filled(read_member(self._archive, found, most))
+        with self._lock:  # one archive, one position in it, and several threads
+            return _filled(read_member(self._archive, found, most))
 
     def close(self) -> None:
         """Close the archive."""
@@ -151,6 +154,7 @@ class FolderPlace(_Closing):
         self._root = folder.resolve()
         self._around = around
         self._archives: dict[Path, ZipPlace] = {}
+        self._lock = Lock()
         self._buckets: dict[str, BucketPlace] = {}
 
     def read(self, name: str, most: int) -> bytes:
@@ -188,7 +192,11 @@ class FolderPlace(_Closing):
         read: bytes | None = None
         for archive in self._zips:
             try:
-                one = self._open(archive).read("/".join(parts), most)
+                place = self._open(archive)
+            except MediaFault:  # an archive that nobody named: it need not be one of the study's
+                continue
+            try:
+                one = place.read("/".join(parts), most)
             except MediaFault as fault:
                 if fault.rule != "missing_file":
                     raise
@@ -211,11 +219,13 @@ class FolderPlace(_Closing):
 
     @cached_property
     def _zips(self) -> list[Path]:
-        """The archives in the folder."""
+        """The archives in the folder; no links that lead out of it."""
         return [
             path
             for path in _listed(self._folder)
-            if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path)
+            if path.suffix.lower() == ".zip"
+            and path.resolve().is_relative_to(self._root)
+            and zipfile.is_zipfile(path)
         ]
 
     def _find(self, folder: Path, parts: tuple[str, ...]) -> Path | None:
@@ -235,9 +245,10 @@ class FolderPlace(_Closing):
         return path
 
     def _open(self, archive: Path) -> ZipPlace:
-        if archive not in self._archives:
-            self._archives[archive] = ZipPlace(archive)
-        return self._archives[archive]
+        with self._lock:
+            if archive not in self._archives:
+                self._archives[archive] = ZipPlace(archive)
+            return self._archives[archive]
 
     def _bucket(self, name: str) -> "BucketPlace":
         if name not in self._buckets:

@@ -9,6 +9,7 @@ SOUND_FORMATS: tuple[Format, ...] = ("wav", "flac", "ogg", "mp3")
 IMAGE_FORMATS: tuple[Format, ...] = ("png", "jpeg", "tiff", "npy", "npz", "dicom")
 
 _PREAMBLE = 128
+_MOST_TAGS = 64
 _STARTS: tuple[tuple[bytes, Format], ...] = (
     (b"fLaC", "flac"),
     (b"OggS", "ogg"),
@@ -55,10 +56,13 @@ def after_id3(file: bytes) -> int:
     """Offset of what comes after the ID3v2 tags at the beginning (https://id3.org/id3v2.4.0-structure).
 
     Returns:
-        0 where there are none; the length of the file where a tag claims to be longer than that.
+        0 where there are none; the length of the file where a tag claims to be longer than that. No more than
+        64 tags are passed over: what comes then is no file that is known here.
     """
     start = 0
-    while file[start : start + 3] == b"ID3" and len(file) >= start + 10:
+    for _ in range(_MOST_TAGS):
+        if file[start : start + 3] != b"ID3" or len(file) < start + 10:
+            break
         size = 0
         for byte in file[start + 6 : start + 10]:
             size = size << 7 | byte & 0x7F

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy import signal
 
 from galeno.media.containers import check_container
 from galeno.media.fault import MediaFault
@@ -102,6 +101,8 @@ def read_sound(file: bytes, limits: SoundLimits = SoundLimits()) -> Sound:  # no
     sound = Sound(_on_grid(samples, bits), rate)
     _check(sound, limits)
     if rate > HIGHEST_RATE:
+        from scipy import signal  # takes a while, and few sounds need it
+
         factor = -(-rate // HIGHEST_RATE)
         slower = signal.resample_poly(sound.samples, 1, factor).astype(np.float32)
         sound = Sound(_on_grid(slower, bits), round(rate / factor))

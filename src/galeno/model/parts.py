@@ -81,6 +81,9 @@ class ModelParts:
         # Where the records come from is a path or a server of the hospital; provenance.json may tell it.
         study["records"]["source"] = "package"
         study["records"]["files"] = ""
+        for section, key in (("image", "backbone"), ("text", "model")):
+            if study["features"][section][key]:
+                study["features"][section][key] = "package"
         write_json(folder / "study.json", study)
         write_json(folder / "reference.json", self.reference.to_dict())
         content = {

@@ -8,6 +8,7 @@ Of two parts that say the same, hiding one changes little.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +30,9 @@ LOWEST, HIGHEST = 60.0, 1900.0
 SECONDS = 900.0
 """Of sound that are listened to for a map; of a long sound the map is coarser."""
 _FRAME = 256
+_RATE = 4000
+"""Samples a second that are described; what is above `HIGHEST` is not."""
+_FINEST = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +74,9 @@ def locate(model: Model, record: Mapping[str, object], column: str, condition: s
     place = model.classes.index(condition)
     described = model.describer.describe_record(values)
 
+    whole = model.answer_matrix(model.assembler.transform_records([described]))
+    probability = float(whole[0, place])
+
     def ask(descriptions: Iterator[bytes]) -> NDArray[np.float64]:
         """Probability of the condition for each description of the sound or image."""
         records = [{**described, f"{column}{DESCRIPTION}": one} for one in descriptions]
@@ -78,16 +85,16 @@ def locate(model: Model, record: Mapping[str, object], column: str, condition: s
 
     if model.study.columns[column].type == "image":
         pixels = read_image(content).pixels
-        probability = float(ask(iter([model.describer.describe_image(pixels)]))[0])
         answers = ask(model.describer.describe_image(part) for part in _hide_patches(pixels))
         lost = _spread((probability - answers).reshape(GRID - 1, GRID - 1))
         edges = tuple(np.linspace(0, 1, GRID + 1).tolist())
         return Relevance(column, condition, probability, lost, edges, edges)
-    sound = read_sound(content)
+    sound = _slower(read_sound(content))
     bands, spans = _parts(sound)
-    probability = float(ask(iter([model.describer.describe_sound(sound)]))[0])
+    # Of the sound as its parts are made, so that nothing but what is hidden makes a difference.
+    base = ask(iter([model.describer.describe_sound(sound)]))
     answers = ask(model.describer.describe_sound(part) for part in _hide_bands(sound, bands, spans))
-    lost = (probability - answers).reshape(len(bands) - 1, len(spans) - 1)
+    lost = (base - answers).reshape(len(bands) - 1, len(spans) - 1)
     return Relevance(column, condition, probability, lost, bands, spans)
 
 
@@ -115,6 +122,15 @@ def _spread(lost: NDArray[np.float64]) -> NDArray[np.float64]:
     return total / times
 
 
+def _slower(sound: Sound) -> Sound:
+    """The sound at the rate that it is described at, or at its own where that is lower."""
+    if sound.rate <= _RATE:
+        return sound
+    ratio = Fraction(_RATE, sound.rate).limit_denominator(_FINEST)
+    samples = signal.resample_poly(sound.samples, ratio.numerator, ratio.denominator)
+    return Sound(samples.astype(np.float32), _RATE)
+
+
 def _parts(sound: Sound) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Edges of the bands in Hz, on a scale of pitch, and of the spans in seconds."""
     affordable = max(2.0, SECONDS / max(sound.seconds, 1.0))
@@ -127,7 +143,7 @@ def _parts(sound: Sound) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def _hide_bands(sound: Sound, bands: Sequence[float], spans: Sequence[float]) -> Iterator[Sound]:
     """The sound with one band of one span brought to its quiet level, part by part, lowest band first."""
-    frame = min(_FRAME * max(1, round(sound.rate / 4000)), len(sound.samples))
+    frame = min(_FRAME, len(sound.samples))
     frequencies, times, waves = signal.stft(sound.samples, sound.rate, nperseg=frame)
     size = np.abs(waves)
     quiet = np.quantile(size, 0.1, axis=1, keepdims=True)

@@ -97,8 +97,9 @@ def pool_answers(model: Model, parts: Sequence[Answered]) -> Answered:
         parts: at least one.
 
     Returns:
-        the rows in order. Where the file names patients, `patient_condition` and `patient_probability` follow
-        the row's own answer: of the mean of the probabilities of all rows that the patient has in this file.
+        the rows in order. Where the file names patients, or has several rows of a record,
+        `patient_condition` and `patient_probability` follow the row's own answer: of the mean of the
+        probabilities of all rows that the patient has in this file.
     """
     whole = Answered(
         ids=pl.concat([part.ids for part in parts], how="diagonal"),
@@ -112,6 +113,9 @@ def pool_answers(model: Model, parts: Sequence[Answered]) -> Answered:
         return whole
     shares = whole.answers.select(f"p_{name}" for name in model.classes).to_numpy()
     pooled = pool_patients(shares, whole.patients)
+    patient = model.study.records.patient
+    if not {patient, f"input_{patient}"} & set(whole.ids.columns) and pooled.rows.max() == 1:
+        return whole
     answers = model.decision.answers(pooled.probabilities)
     chosen = pooled.probabilities[np.arange(len(answers)), answers]
     names = pl.Series(model.classes, dtype=pl.String).gather(answers)
@@ -125,18 +129,20 @@ _KNOWN = "id "
 
 
 def patients_of(study: Study, raw: pl.DataFrame, numbers: NDArray[np.int64]) -> NDArray[np.str_]:
-    """The patient of each row; a row without one is a patient of its own.
+    """The patient of each row: patient id, else record id, as `Contract.patients` has it, else its own one.
 
     Args:
-        study: names the patient column and the codes for missing.
+        study: names the columns of patients and records, and the codes for missing.
         raw: rows as they came, n of them.
         numbers: of the rows in their file, shape (n,).
     """
-    name = study.records.patient
+    codes = codes_of(study.records.missing)
+    roles = (study.records.patient, study.records.record)
+    named = [read_codes(raw[name], codes) for name in roles if name is not None and name in raw.columns]
     own = [f"row {number}" for number in numbers]
-    if name is None or name not in raw.columns:
+    if not named:
         return np.array(own, dtype=np.str_)
-    ids = read_codes(raw[name], codes_of(study.records.missing)).to_list()
+    ids = pl.select(pl.coalesce(*named)).to_series().to_list()
     return np.array(
         [row if known is None else f"{_KNOWN}{known}" for known, row in zip(ids, own, strict=True)],
         dtype=np.str_,

@@ -2,18 +2,21 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from galeno.errors import RunError
 from galeno.features.encoder import DESCRIPTION
 from galeno.progress import Reporter
-from galeno.records import KEY, TARGET, Labels, Part
+from galeno.records import KEY, PATIENT, TARGET, UNIT, Labels, Part
 from galeno.storage.home import Home
 from galeno.storage.lake import Lake
 from galeno.storage.runs import RunFolder
@@ -31,6 +34,35 @@ def label_indices(names: pl.Series, classes: tuple[str, ...]) -> Labels:
     """Class indices of class names; -1 for anything else."""
     positions = {name: index for index, name in enumerate(classes)}
     return np.array([positions.get(name, -1) for name in names.to_list()], dtype=np.int64)
+
+
+def join_patients(frame: pl.DataFrame, files: Sequence[str]) -> pl.Series:
+    """Patients who share a file, as one: the same image must not teach and judge, whoever it is filed under.
+
+    Args:
+        frame: rows of the lake.
+        files: columns of digests.
+
+    Returns:
+        UNIT, String, shape (rows,): the first of the patients who are joined, by their ids' order.
+    """
+    patients, owner = np.unique(
+        frame[PATIENT].cast(pl.String).to_numpy().astype(np.str_), return_inverse=True
+    )
+    nodes = len(patients)
+    ends: list[NDArray[np.int64]] = []
+    starts: list[NDArray[np.int64]] = []
+    for name in files:
+        there = frame[name].is_not_null().to_numpy()
+        found, place = np.unique(frame[name].drop_nulls().to_numpy().astype(np.str_), return_inverse=True)
+        starts.append(owner[there])
+        ends.append(place + nodes)
+        nodes += len(found)
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    links = sparse.coo_array((np.ones(len(start)), (start, end)), shape=(nodes, nodes))
+    _, group = connected_components(links, directed=False)
+    _, first, joined = np.unique(group[: len(patients)], return_index=True, return_inverse=True)
+    return pl.Series(UNIT, patients[first][joined][owner], pl.String)
 
 
 def add_descriptions(frame: pl.DataFrame, place: Path) -> pl.DataFrame:
@@ -84,9 +116,14 @@ class StepContext:
         return self.run.root / step
 
     def records(self) -> pl.DataFrame:
-        """The good rows that this run learns from, at its lake version, ordered by key."""
+        """The good rows that this run learns from, at its lake version, ordered by key.
+
+        Where the study has sounds or images, UNIT says who stays on one side of every split.
+        """
         ingested = self.result("ingest")
-        return Lake(self.home.lake).read(ingested["table"], ingested["version"], ingested["batches"])
+        frame = Lake(self.home.lake).read(ingested["table"], ingested["version"], ingested["batches"])
+        files = [name for name, c in self.study.features_columns.items() if c.type in ("sound", "image")]
+        return frame.with_columns(join_patients(frame, files)) if files else frame
 
     def rows(self, *parts: Part) -> Rows:
         """The rows of these parts.

@@ -9,6 +9,8 @@ from galeno.storage.atomic import replacing
 from galeno.storage.contents import Contents
 from galeno.storage.lake import Lake
 
+MODELS = "models"
+"""Folder of the ingest step with the models that describe images and texts."""
 CHUNK = 512
 """Contents that are described at a time."""
 
@@ -22,6 +24,9 @@ def describe_good(good: pl.DataFrame, context: StepContext) -> None:
         LakeError: the lake cannot be read.
     """
     describer = Describer.of(context.study)
+    models = context.made("ingest") / MODELS
+    models.mkdir(exist_ok=True)
+    describer.save(models)  # the package answers with the very models that described what it learned from
     for number, name in enumerate(describer.columns):
         told = _describe_column(good[name], name, describer, context)
         path = context.made("ingest") / f"described-{number}.parquet"

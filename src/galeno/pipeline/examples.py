@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from galeno.evaluation.examples import Example, Outcome, draw
-from galeno.features.encoder import DESCRIPTION
 from galeno.media.content import Kind
 from galeno.model.model import Model
 from galeno.model.relevance import locate
 from galeno.pipeline.context import Rows, StepContext
+from galeno.pipeline.judging import type_rows
 from galeno.records import PATIENT, Labels
 from galeno.storage.contents import Contents
 from galeno.storage.lake import Lake
@@ -100,9 +100,7 @@ def shown_columns(study: Study) -> dict[str, Kind]:
 
 def answer_rows(model: Model, rows: Rows) -> Answered:
     """What the model says of rows of the lake, from the descriptions that stand beside their contents."""
-    typed, _ = model.contract.answer(rows.frame)
-    described = [name for name in rows.frame.columns if name.endswith(DESCRIPTION)]
-    probabilities = model.probabilities(typed.with_columns(rows.frame.select(described)))
+    probabilities = model.probabilities(type_rows(model, rows.frame))
     answers = model.decision.answers(probabilities)
     stated = probabilities[np.arange(len(answers)), answers]
     return Answered(rows.labels, answers, stated, rows.frame[PATIENT].to_list())

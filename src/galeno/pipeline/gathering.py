@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from galeno.errors import SourceError
 from galeno.ingest.columns import FAULTS
 from galeno.ingest.contract import Contract
 from galeno.ingest.values import is_file_value
@@ -60,7 +61,7 @@ def attach_files(
             content, rule = _read(contract, name, cell, place)
             contents.append(content if isinstance(content, bytes) else None)
             if rule:
-                faults[row] = (*faults[row], f"{rule}:{name}")
+                faults[row] = (*faults[row], contract.reason(name, rule))
         made.append(pl.Series(name, contents, pl.Binary))
     return raw.with_columns(made), faults
 
@@ -150,13 +151,35 @@ def fingerprint_files(frame: pl.DataFrame, study: Study, place: Place) -> str:
         if column.type not in ("sound", "image") or name not in frame.columns:
             continue
         for cell in frame[name].to_list():
-            if not isinstance(cell, str) or cell.startswith("data:"):
+            if not isinstance(cell, str) or is_file_value(cell):
                 continue
             named += 1
             try:
                 total.update(sha256(place.read(cell, MOST)).digest())
             except MediaFault as fault:
                 total.update(fault.rule.encode())
+    return total.hexdigest() if named else ""
+
+
+def fingerprint_models(study: Study) -> str:
+    """Digest of the models that a study names by their paths; empty where it names none.
+
+    Raises:
+        SourceError: a model is not there.
+    """
+    total = sha256()
+    named = [path for path in (study.features.image.backbone, study.features.text.model) if path]
+    for path in map(Path, named):
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        try:
+            for file in files:
+                total.update(file.name.encode())
+                with file.open("rb") as stream:
+                    total.update(file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise SourceError(
+                f"the model cannot be read ({error.strerror})", where=str(path), remedy="Check the path"
+            ) from None
     return total.hexdigest() if named else ""
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -17,18 +18,22 @@ from galeno.learning.baselines import fit_logistic, majority_probabilities
 from galeno.model.decision import DecisionRule
 from galeno.model.model import Model
 from galeno.pipeline.context import Rows, StepContext
-from galeno.pipeline.describing import describe_frame
+from galeno.pipeline.describing import MODELS, describe_frame
 from galeno.records import PATIENT, Probabilities, RegisteredModel
 from galeno.study import Study
 
 
 def judge_rows(model: Model, rows: Rows, study: Study) -> Evaluation:
     """A model on rows of the lake, by the classes, groups and intervals of `study`."""
-    typed, _ = model.contract.answer(rows.frame)
-    described = [name for name in rows.frame.columns if name.endswith(DESCRIPTION)]
-    probabilities = model.probabilities(typed.with_columns(rows.frame.select(described)))
+    probabilities = model.probabilities(type_rows(model, rows.frame))
     sets = model.conformal.contains(probabilities, model.decision.answers(probabilities))
     return _judge(probabilities, model.decision, sets, rows, study)
+
+
+def type_rows(model: Model, frame: pl.DataFrame) -> pl.DataFrame:
+    """Described rows of the lake as the model's contract types them; digests are no values that it takes."""
+    typed, _ = model.contract.answer(frame.drop(model.contract.files, strict=False))
+    return typed.with_columns(frame.select(pl.col(f"^.*{DESCRIPTION}$")))
 
 
 def judge_champion(champion: RegisteredModel, context: StepContext) -> Evaluation | str:
@@ -42,7 +47,8 @@ def judge_champion(champion: RegisteredModel, context: StepContext) -> Evaluatio
     if absent:
         listed = ", ".join(absent[:5])
         return f"champion {champion.version} needs columns that this study no longer has: {listed}"
-    if model.describer.digest != Describer.of(study).digest:
+    own = Describer.load(context.made("ingest") / MODELS, study)
+    if model.describer.digest != own.digest or model.describer.columns != own.columns:
         rows = replace(rows, frame=describe_frame(rows.frame, model.describer, context))
     return judge_rows(model, rows, study)
 

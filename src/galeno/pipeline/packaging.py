@@ -17,11 +17,9 @@ from galeno.pipeline.loading import open_registry
 from galeno.storage.atomic import replacing, write_json, write_text
 from galeno.storage.home import Home
 from galeno.storage.packages import seal
-from galeno.storage.runs import RunFolder
+from galeno.storage.runs import REPORT, RunFolder
 
 LIBRARIES = ("galeno", "numpy", "polars", "scikit-learn", "xgboost-cpu", "lightgbm", "onnx", "onnxruntime")
-REPORT = "report.html"
-"""File of the package step's folder; it is no part of the package."""
 
 
 def seal_package(context: StepContext) -> dict[str, Any]:

@@ -8,6 +8,7 @@ that was done. Orchestrators call `run_step` with a run and a step name.
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from galeno.errors import RunError
 from galeno.evaluation.gate import check_gate
 from galeno.ingest.source import read_records, source_name
 from galeno.pipeline.context import StepContext, digest_frame
-from galeno.pipeline.gathering import fingerprint_files, place_of
+from galeno.pipeline.gathering import fingerprint_files, fingerprint_models, place_of
 from galeno.pipeline.steps import STEPS
 from galeno.progress import Reporter, Silent
 from galeno.storage.home import Home
@@ -145,7 +146,8 @@ def _open_or_create(study: Study, home: Path, *, fresh: bool) -> RunFolder:
     study = settle_networks(study)
     place = Home(home).create()
     frame, _ = read_records(study)
-    files = fingerprint_files(frame, study, place_of(study))
+    with closing(place_of(study)) as place_of_files:
+        files = fingerprint_files(frame, study, place_of_files)
     declared = study.model_dump(mode="json")
     facts = {
         "study": declared,
@@ -153,6 +155,7 @@ def _open_or_create(study: Study, home: Path, *, fresh: bool) -> RunFolder:
         "data_sha256": digest_frame(frame),
         "code": version("galeno"),
         **({"files_sha256": files} if files else {}),
+        **({"models_sha256": models} if (models := fingerprint_models(study)) else {}),
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     name = f"{study.name}-{key[:12]}"
@@ -168,7 +171,9 @@ def settle_networks(study: Study) -> Study:
     settled = "required" if find_spec("torch") is not None else "none"
     features = study.features.model_copy(
         update={
-            name: recipe.model_copy(update={"network": settled})
+            name: recipe.model_copy(
+                update={"network": "none" if getattr(recipe, "fine_tune", False) else settled}
+            )
             for name, recipe in (("audio", study.features.audio), ("image", study.features.image))
             if recipe.network == "auto"
         }

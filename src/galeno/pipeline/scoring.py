@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,11 @@ def predict_file(
         OutputError: the ending of an output is not known, or it cannot be written.
     """
     watcher = reporter or Silent()
-    place = _place(model, source, files)
-    if place is not None and review is None:
+    if model.contract.files and review is None:
         review = review_beside(output)
     rows = flagged = 0
-    with open_writers(output, *([] if review is None else [review])) as writes:
+    targets = [output] if review is None else [output, review]
+    with _place(model, source, files) as place, open_writers(*targets) as writes:
         answered = _answer_ahead(model, _batches(model, source), place, watcher)
         for part in [pool_answers(model, list(answered))] if place is not None else answered:
             writes[0](part.frame)
@@ -151,31 +152,31 @@ def evaluate_file(model: Model, source: Path, *, files: str = "") -> dict[str, A
     groups: list[dict[str, NDArray[np.str_]]] = []
     unknown: Counter[str] = Counter()
     faulty: Counter[str] = Counter()
-    place = _place(model, source, files)
     rows = unlabelled = 0
-    for raw in _batches(model, source):
-        if study.records.target not in raw.columns:
-            raise SourceError(
-                f"no column {study.records.target!r}, the target of the study",
-                where=str(source),
-                remedy="Evaluation needs the confirmed conditions; without them use galeno predict",
-            )
-        raw_labels = model.contract.raw_targets(raw)
-        known = raw_labels.is_not_null()
-        kept = raw.filter(known)
-        unlabelled += raw.height - kept.height
-        numbers = np.arange(rows, rows + raw.height)[known.to_numpy()]
-        rows += raw.height
-        names = model.contract.targets(kept)
-        indices = label_indices(names, model.classes)
-        unknown.update(raw_labels.filter(known).filter(pl.Series(indices < 0)).to_list())
-        attached, faults = (kept, ()) if place is None else attach_files(kept, model.contract, place)
-        faulty.update(fault for found in faults for fault in found)
-        typed, _ = model.contract.answer(attached)
-        labels.append(indices)
-        probabilities.append(model.probabilities(typed))
-        patients.append(patients_of(study, kept, numbers))
-        groups.append(group_labels(typed, study))
+    with _place(model, source, files) as place:
+        for raw in _batches(model, source):
+            if study.records.target not in raw.columns:
+                raise SourceError(
+                    f"no column {study.records.target!r}, the target of the study",
+                    where=str(source),
+                    remedy="Evaluation needs the confirmed conditions; without them use galeno predict",
+                )
+            raw_labels = model.contract.raw_targets(raw)
+            known = raw_labels.is_not_null()
+            kept = raw.filter(known)
+            unlabelled += raw.height - kept.height
+            numbers = np.arange(rows, rows + raw.height)[known.to_numpy()]
+            rows += raw.height
+            names = model.contract.targets(kept)
+            indices = label_indices(names, model.classes)
+            unknown.update(raw_labels.filter(known).filter(pl.Series(indices < 0)).to_list())
+            attached, faults = (kept, ()) if place is None else attach_files(kept, model.contract, place)
+            faulty.update(fault for found in faults for fault in found)
+            typed, _ = model.contract.answer(attached)
+            labels.append(indices)
+            probabilities.append(model.probabilities(typed))
+            patients.append(patients_of(study, kept, numbers))
+            groups.append(group_labels(typed, study))
     if sum(len(part) for part in labels) == 0:
         raise SourceError("no row has a target", where=str(source), remedy="Add the confirmed conditions")
     merged = np.concatenate(probabilities)
@@ -195,16 +196,19 @@ def evaluate_file(model: Model, source: Path, *, files: str = "") -> dict[str, A
         min_patients=study.gate.min_patients,
     )
     found = {**evaluation.to_dict(), "unlabelled": unlabelled}
-    if place is not None:
+    if model.contract.files:
         found["faults"] = dict(sorted(faulty.items()))
     return {**found, "package_sha256": model.package_sha256}
 
 
-def _place(model: Model, source: Path, files: str) -> Place | None:
+@contextmanager
+def _place(model: Model, source: Path, files: str) -> Iterator[Place | None]:
     """Where the files are that the source names; None where the study has no sounds or images."""
     if not model.contract.files:
-        return None
-    return open_place(files, source) if files else place_of(model.study, source)
+        yield None
+        return
+    with open_place(files, source) if files else place_of(model.study, source) as place:
+        yield place
 
 
 def _batches(model: Model, source: Path) -> Iterator[pl.DataFrame]:

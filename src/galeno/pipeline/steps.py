@@ -1,7 +1,7 @@
 """The steps of a run, in order. Each takes its context and returns JSON that later steps read."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from galeno.ingest.fhir_bulk import LineFault
 from galeno.ingest.quarantine import write_quarantine
 from galeno.ingest.source import read_records, source_name
 from galeno.learning.baselines import majority_figures
+from galeno.learning.network import NETWORK
 from galeno.learning.search import search
 from galeno.learning.selection import Selection, answer_out_of_fold, select
 from galeno.learning.split import split
@@ -30,7 +31,7 @@ from galeno.pipeline.loading import open_registry
 from galeno.pipeline.optout import digest_rest, leave_out
 from galeno.pipeline.packaging import copy_folder, seal_package
 from galeno.pipeline.training import fit_model
-from galeno.records import BATCH, KEY, ROW, GateReport, Verdict
+from galeno.records import BATCH, KEY, PATIENT, ROW, UNIT, GateReport, Verdict
 from galeno.storage.atomic import write_json
 from galeno.storage.contents import Contents
 from galeno.storage.lake import Lake
@@ -65,16 +66,19 @@ def ingest(context: StepContext) -> dict[str, Any]:
         if admission is not admitted or gathered.files:
             # another batch than the one with all patients, or with other files behind the same names
             batch = digest_rest(batch, admission)
-        gathered.keep(admission.good, Contents(lake))
-    _tell(admission, gathered.faulty, unread, context)
-    if admission.good.height == 0:
-        raise LearningError(
-            "no row passed validation",
-            where=source,
-            remedy=f"{place / 'validation.json'} counts what was wrong",
-        )
-    table = f"{study.name}/{contract.digest[:16]}"
-    version = lake.append(table, admission.good.with_columns(pl.lit(batch).alias(BATCH)), batch)
+        _tell(admission, gathered.faulty, unread, context)
+        if admission.good.height == 0:
+            raise LearningError(
+                "no row passed validation",
+                where=source,
+                remedy=f"{place / 'validation.json'} counts what was wrong",
+            )
+        table = f"{study.name}/{contract.digest[:16]}"
+        good = admission.good.with_columns(pl.lit(batch).alias(BATCH))
+        contents = Contents(lake)
+        with contents.hold() if gathered.files else nullcontext():  # no erasure comes between the two
+            gathered.keep(good, contents)
+            version = lake.append(table, good, batch)
     describe_good(admission.good, context)
     return {"table": table, "version": version, "batches": [batch], "report": admission.report.to_dict()}
 
@@ -111,7 +115,10 @@ def divide(context: StepContext) -> dict[str, Any]:
     pl.DataFrame({KEY: frame[KEY], "part": sides.parts, "fold": sides.folds}).write_parquet(
         place / "sides.parquet"
     )
-    return {"evidence": dict(sides.evidence)}
+    evidence = dict(sides.evidence)
+    if UNIT in frame.columns:  # patients who share a file stay on one side
+        evidence["joined"] = frame[PATIENT].n_unique() - frame[UNIT].n_unique()
+    return {"evidence": evidence}
 
 
 def learn(context: StepContext) -> dict[str, Any]:
@@ -128,6 +135,9 @@ def learn(context: StepContext) -> dict[str, Any]:
         threads=context.threads,
         reporter=context.reporter,
     )
+    for trial in trials:
+        if trial.candidate.family == NETWORK and trial.outcome != "judged":
+            context.reporter.note(f"a network of {trial.candidate.view} was given up: {trial.reason}")
     selection = select(trials, rows.labels, study)
     answers = answer_out_of_fold(selection, trials)
     pl.DataFrame(answers, schema=list(study.class_names)).write_parquet(place / "out-of-fold.parquet")

@@ -25,6 +25,7 @@ from galeno.model.model import Model
 from galeno.model.parts import ModelParts
 from galeno.model.reference import Reference
 from galeno.pipeline.context import Rows, StepContext
+from galeno.pipeline.describing import MODELS
 from galeno.records import FloatMatrix, Probabilities
 
 FEW_ROWS = 100
@@ -54,7 +55,7 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
         ModelParts(
             study=study,
             assembler=ensemble.assembler,
-            describer=Describer.of(study),
+            describer=Describer.load(context.made("ingest") / MODELS, study),
             ensemble=Ensemble(
                 members, len(study.classes), len(ensemble.assembler.names), threads=context.threads
             ),

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from galeno.errors import InputError, MediaTypeError
@@ -88,7 +90,7 @@ def diagnoser(reception: Reception) -> Callable[[str, Request], Awaitable[Respon
 
     async def diagnose_files(caller: Caller, study: str, request: Request) -> Answer:
         if is_upload(request):
-            form = await read_upload(request, reception)
+            form = await read_upload(request, reception, reception.count_files(study))
             asked = read_model(DiagnosisRequest, _fields(form))
             record = attach_files(desk.study(study), asked.record, form.files)
         else:
@@ -98,15 +100,19 @@ def diagnoser(reception: Reception) -> Callable[[str, Request], Awaitable[Respon
             parsed = parse_json(body) if len(body) < LONG else await asyncio.to_thread(parse_json, body)
             asked = read_model(DiagnosisRequest, parsed)
             record = asked.record
+            del body, parsed  # while others are waited for, one copy of the files is enough
         return await desk.diagnose(caller, study, asked.patient_id, record, explain=asked.explain)
 
     async def diagnose(study: Study, request: Request) -> Response:
         caller = await reception.caller(request, "api")
         await desk.permit(caller, Action.DIAGNOSES_CREATE)
-        if is_upload(request) or reception.takes_files(study):
+        if reception.takes_files(study):
             with reception.hold_place(request):
                 answer = await diagnose_files(caller, study, request)
         else:
+            desk.study(study)
+            if is_upload(request):
+                raise InputError([("body", "holds files, and this study has no sounds or images")])
             _need_type(request, "application/json")
             asked = read_model(DiagnosisRequest, parse_json(await reception.body(request)))
             answer = await desk.diagnose(caller, study, asked.patient_id, asked.record, explain=asked.explain)
@@ -153,8 +159,10 @@ def _diagnoses(reception: Reception) -> APIRouter:
         limit, longest = BATCH_LIMIT, LONGEST_LINE
         if reception.takes_files(study):
             limit, longest = max(limit, reception.upload_limit), LONGEST_WITH_FILES
+        place = ExitStack()
+        place.enter_context(reception.hold_place(request))
         lines = answer_lines(desk, caller, study, request.stream(), limit, longest=longest)
-        return Lines(lines, media_type=NDJSON)
+        return Lines(lines, media_type=NDJSON, close=place.close)
 
     @routes.get("/diagnoses", response_model=DiagnosisPage, summary="List diagnoses, newest first")
     async def list_diagnoses(
@@ -303,13 +311,27 @@ def _studies(reception: Reception) -> APIRouter:
     ) -> Response:
         return _json(await desk.read_policy(caller, study))
 
-    @routes.post("/{study}/records", status_code=201, response_model=Anything, summary="Add training records")
+    @routes.post(
+        "/{study}/records",
+        status_code=201,
+        response_model=Anything,
+        openapi_extra={"requestBody": {"required": True, "content": _json_of(RecordsRequest)}},
+        summary="Add training records",
+    )
     async def add_records(
         study: Study,
-        sent: RecordsRequest,
+        request: Request,
         caller: Annotated[Caller, Depends(reception.allow(Action.RECORDS_CREATE))],
     ) -> Response:
-        return _json(await desk.add_records(caller, study, sent.records), 201)
+        # by hand: the framework would read the body before it asks who sends it
+        desk.study(study)
+        _need_type(request, "application/json")
+        limit = max(BATCH_LIMIT, reception.upload_limit) if reception.takes_files(study) else BATCH_LIMIT
+        with reception.hold_place(request):
+            body = await reception.body(request, limit)
+            sent = await asyncio.to_thread(_read_records, body)
+            del body
+            return _json(await desk.add_records(caller, study, sent.records), 201)
 
     return routes
 
@@ -421,9 +443,17 @@ def _json(content: Mapping[str, Any], status: int = 200) -> Response:
     return Response(to_json(content), status_code=status, media_type="application/json")
 
 
+def _read_records(body: bytes) -> RecordsRequest:
+    return read_model(RecordsRequest, parse_json(body))
+
+
+def _json_of(model: type[BaseModel]) -> dict[str, Any]:
+    """What OpenAPI says of JSON that is parsed by hand."""
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+
+
 def _body(model: type[DiagnosisRequest]) -> dict[str, Any]:
     """What OpenAPI says of a body that is parsed by hand."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     form = {
         "type": "object",
         "required": ["patient_id"],
@@ -438,7 +468,7 @@ def _body(model: type[DiagnosisRequest]) -> dict[str, Any]:
             "description": "A sound or an image, by its column.",
         },
     }
-    content = {"application/json": {"schema": schema}, MULTIPART: {"schema": form}}
+    content = {**_json_of(model), MULTIPART: {"schema": form}}
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -32,8 +32,9 @@ from galeno.service.metrics import CONTENT_TYPE, Metrics
 from galeno.service.notify import Courier
 from galeno.service.opening import open_rooms
 from galeno.service.pages import frame
+from galeno.service.pages.care import FORM_LIMIT
 from galeno.service.problems import install
-from galeno.service.wire import DiagnosisRequest
+from galeno.service.wire import DiagnosisRequest, RecordsRequest
 from galeno.settings import ServiceSettings
 
 _log = logging.getLogger("galeno.service")
@@ -127,7 +128,8 @@ def create_app(options: AppOptions, settings: ServiceSettings) -> ASGIApp:
     return Guard(
         Express(app, diagnose=api.diagnoser(reception)),
         metrics=metrics,
-        body_limit=max(api.BATCH_LIMIT, reception.upload_limit),
+        body_limit=max(FORM_LIMIT, options.body_limit),
+        large_limit=max(api.BATCH_LIMIT, reception.upload_limit),
         in_flight=options.in_flight,
         secure=options.secure,
         loopback=options.demo,
@@ -185,7 +187,8 @@ def _describe(app: FastAPI) -> None:
             )
             parts = described.setdefault("components", {})
             _, models = models_json_schema(
-                [(DiagnosisRequest, "validation")], ref_template="#/components/schemas/{model}"
+                [(DiagnosisRequest, "validation"), (RecordsRequest, "validation")],
+                ref_template="#/components/schemas/{model}",
             )
             parts.setdefault("schemas", {}).update(models["$defs"])
             parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -14,12 +14,13 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 from pydantic_core import from_json
-from sqlalchemy import Connection, RowMapping, Select, select, text
+from sqlalchemy import Connection, RowMapping, Select, func, select, text
 
 from galeno.errors import ConflictError, GalenoError, KeyRingError
 from galeno.governance.access import Action
@@ -44,6 +45,8 @@ ROWS = 5000
 """Diagnoses of one batch at most."""
 ROWS_WITH_FILES = 100
 """The same where inputs hold sounds or images, which stand in the rows."""
+MOST_BYTES = 256 << 20
+"""Bytes of the inputs of one batch, sealed as the journal holds them; one diagnosis may have more."""
 PLAIN: Mapping[str, pl.DataType] = {
     KEY: pl.String(),
     PATIENT: pl.String(),
@@ -298,8 +301,12 @@ def _append(
 def _read(connection: Connection, study: str, cursor: int, most: int) -> tuple[_Stretch, list[RowMapping]]:
     """The next diagnoses after the cursor, and the stretch of the trail that they are all of."""
     end = _end(connection)
-    rows = list(connection.execute(_query(study, cursor, end.last).limit(most)).mappings())
-    if len(rows) < most:
+    query = _query(study, cursor, end.last)
+    length = func.coalesce(func.length(_DIAGNOSES.c.record), 0)
+    sizes = connection.execute(query.with_only_columns(length).limit(most)).scalars().all()
+    taken = max(1, sum(total <= MOST_BYTES for total in accumulate(sizes)))
+    rows = list(connection.execute(query.limit(taken)).mappings())
+    if len(rows) < taken or taken == len(sizes) < most:  # none is left
         return _Stretch(cursor, end.last, end.mark), rows
     return _Stretch(cursor, rows[-1]["seq"], rows[-1]["mark"][:12]), rows
 

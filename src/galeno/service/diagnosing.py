@@ -1,6 +1,7 @@
 """Use cases of a diagnosis: make it, read it, list it, explain it."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,8 @@ from galeno.storage import schema
 from galeno.storage.commit import Change, Sealed
 from galeno.storage.ids import new_id, now
 
+_log = logging.getLogger("galeno.service")
+
 LONGEST_ID = 200
 """Characters of a patient id."""
 MOST_FAULTS = 20
@@ -51,6 +54,7 @@ class _Taken:
         shadow: values and faults as the challenger reads it, where that took a decoder.
         started: when it came.
         sealed: the record as JSON, and its hash for the trail, where they are long enough to take a while.
+        shadowed: whether the challenger, where there is one, could read it.
     """
 
     record: Mapping[str, object]
@@ -59,6 +63,7 @@ class _Taken:
     started: float
     shadow: tuple[Mapping[str, Value], tuple[str, ...]] | None = None
     sealed: tuple[bytes, str] | None = None
+    shadowed: bool = True
 
 
 class Diagnosing(Counter):
@@ -93,7 +98,7 @@ class Diagnosing(Counter):
         """
         await self.permit(caller, Action.DIAGNOSES_CREATE)
         served = self.serving(study)
-        taken = await self._take(served, patient_id, record)
+        taken = await self._take(caller, served, patient_id, record)
         answer, change = await self._make(caller, served, patient_id, taken)
         if explain:
             explanations = await self._reason(served.model, taken.record, heavy=taken.sealed is not None)
@@ -243,21 +248,28 @@ class Diagnosing(Counter):
     ) -> tuple[Answer, Change] | GalenoError:
         try:
             served = self.serving(study)
-            taken = await self._take(served, patient_id, record, patient=True)
+            taken = await self._take(caller, served, patient_id, record, patient=True)
             return await self._make(caller, served, patient_id, taken, tell=False)
         except GalenoError as error:
             return error
 
     async def _take(
-        self, served: Served, patient_id: str, record: Mapping[str, object], *, patient: bool = False
+        self,
+        caller: Caller,
+        served: Served,
+        patient_id: str,
+        record: Mapping[str, object],
+        *,
+        patient: bool = False,
     ) -> _Taken:
         """Hold a record to the study's rules; sounds and images are decoded elsewhere than on the loop.
 
         Args:
+            caller: who is asking.
             served: what answers.
             patient_id: the hospital's own id.
             record: as it came.
-            patient: wait for a decoder however many are waiting.
+            patient: wait for one of the decoder's turns for batches.
         """
         started = perf_counter()
         check_patient_id(patient_id)
@@ -266,6 +278,9 @@ class Diagnosing(Counter):
             values, faults = type_record(served.model, record)
             return _Taken(record, values, faults, started)
         check_record(served.model, record)
+        # no file of a patient who did not consent is looked into
+        pseudonym = self.rooms.cipher.pseudonym(patient_id)
+        await self.need_consent(caller, served.model.study, pseudonym, Action.DIAGNOSES_CREATE)
         work = partial(_take_media, served, record, started, self.rooms.cipher.input_hash)
         return await self.decoder.run(work, patient=patient)
 
@@ -305,7 +320,7 @@ class Diagnosing(Counter):
             row["record"] = None
             answer = replace(answer, captured=False)
         rows.append((schema.diagnoses, row))
-        if served.challenger is not None:
+        if served.challenger is not None and taken.shadowed:
             rows += _shadow(answer, served, taken)
         told = outbox_row(served.model.study, answer.id, diagnosis.reasons) if tell else None
         if told is not None:
@@ -504,10 +519,24 @@ def _take_media(
     contents = clean_files(model.study, model.contract.files, record)
     values, faults = type_media(model, record, contents)
     check_values(model, values, faults)
-    shadow = None if challenger is None else type_media(challenger, record, contents)
+    shadow = _read_shadow(challenger, record, contents)
     kept = keep_record(record, contents)
     sealed = to_json(kept)
-    return _Taken(kept, values, faults, started, shadow, (sealed, hash_of(sealed)))
+    shadowed = challenger is None or shadow is not None
+    return _Taken(kept, values, faults, started, shadow, (sealed, hash_of(sealed)), shadowed)
+
+
+def _read_shadow(
+    challenger: Model | None, record: Mapping[str, object], contents: Mapping[str, bytes | None]
+) -> tuple[Mapping[str, Value], tuple[str, ...]] | None:
+    """The record as the challenger reads it; None where there is none, or it cannot."""
+    if challenger is None:
+        return None
+    try:
+        return type_media(challenger, record, contents)
+    except Exception as error:  # whatever it is, the champion's answer must not fail of it
+        _log.warning("the challenger could not read an input: %s", type(error).__name__)
+        return None
 
 
 def _shadow(answer: Answer, served: Served, taken: _Taken) -> list[tuple[Any, dict[str, Any]]]:

@@ -21,7 +21,9 @@ EMERGENCY = "galeno-emergency"
 """Header with the reason for reading another site's case."""
 
 UPLOADS = 8
-"""Requests with sounds or images that a worker takes in at a time."""
+"""Large requests that a worker takes in at a time."""
+UPLOADS_EACH = 2
+"""Of these, those of one caller."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -39,8 +41,8 @@ class Reception:
     """Requests of one caller."""
     failures: Limiter
     """Wrong keys from one address."""
-    uploads: Places = field(default_factory=lambda: Places(UPLOADS))
-    """Requests with sounds or images."""
+    uploads: Places = field(default_factory=lambda: Places(UPLOADS, UPLOADS_EACH))
+    """Large requests."""
 
     @property
     def upload_limit(self) -> int:
@@ -48,25 +50,35 @@ class Reception:
         return self.settings.upload_mib << 20
 
     @contextmanager
-    def hold_place(self, request: Request) -> Iterator[None]:
+    def hold_place(self, request: Request, holder: str = "") -> Iterator[None]:
         """Take a place for a request that is large, or does not say how large it is.
 
+        Args:
+            request: what came.
+            holder: whose it is; by default the caller's, who is known by now.
+
         Raises:
-            BusyError: there is none: such requests are held in memory until they are answered.
+            BusyError: there is none, or the caller has enough: such requests are held in memory until they
+                are answered.
         """
+        caller: Caller | None = request.scope.get("galeno.caller")
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) <= self.body_limit:
             yield
             return
-        with self.uploads.take():
+        with self.uploads.take(holder or (caller.name if caller else "")):
             yield
 
     def takes_files(self, study: str) -> bool:
         """Whether records of this study may hold sounds or images."""
+        return self.count_files(study) > 0
+
+    def count_files(self, study: str) -> int:
+        """Columns of sounds and images of a study; none where there is no such study."""
         try:
-            return bool(self.desk.rooms.shelf.get(study).model.contract.files)
+            return len(self.desk.rooms.shelf.get(study).model.contract.files)
         except NotFoundError:
-            return False
+            return 0
 
     async def caller(self, request: Request, face: str) -> Caller:
         """Who is asking.

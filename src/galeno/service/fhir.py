@@ -105,7 +105,8 @@ class _Face:
         """Read the Bundle and diagnose its patient."""
         body = await self.reception.body(request, limit)
         # in a thread: a large Bundle takes a while, and so does the first, which loads the FHIR models
-        sent = await asyncio.to_thread(lambda: read_bundle(study, parse_json(body)))
+        sent = await asyncio.to_thread(_read, study, body)
+        del body
         try:
             answer = await self.reception.desk.diagnose(
                 caller, study.name, sent.patient_id, sent.record, explain=explain
@@ -200,6 +201,10 @@ class _Face:
 
     def _base(self, request: Request) -> str:
         return self.reception.settings.public_url or str(request.base_url).rstrip("/")
+
+
+def _read(study: Study, body: bytes) -> FhirRecord:
+    return read_bundle(study, parse_json(body))
 
 
 class _PlacedError(InputError):

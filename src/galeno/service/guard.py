@@ -20,6 +20,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PROBES = ("/healthz", "/readyz", "/metrics")
 """Answered however busy the service is."""
+LARGE = re.compile(
+    r"/v1/studies/[^/]+/(?:diagnoses(?::batch)?|records|outcomes)|/fhir/\$predict-diagnosis|/new/[^/]+"
+)
+"""Paths that take uploads, batches and tables. Who asks is known there before a body is read, or, of a form
+that took somebody longer than the session, has but one place."""
 HEADERS: Mapping[str, str] = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -42,7 +47,9 @@ class Guard:
     Args:
         app: what is guarded.
         metrics: figures that are counted here.
-        body_limit: bytes of a body whose length is announced; faces hold the others to their own limits.
+        body_limit: bytes of a body, whether its length is announced or not; faces have their own, smaller
+            limits.
+        large_limit: bytes of a body that goes to where uploads, batches and tables are taken.
         in_flight: requests answered at a time; more get 503, so that no queue grows.
         patience: seconds that a client may be behind with a body.
         secure: clients reach the service over TLS: tell browsers to insist on it.
@@ -60,10 +67,12 @@ class Guard:
         secure: bool,
         loopback: bool = False,
         patience: float = PATIENCE,
+        large_limit: int = 0,
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._body_limit = body_limit
+        self._large_limit = max(body_limit, large_limit)
         self._most = in_flight
         self._patience = patience
         self._loopback = loopback
@@ -89,9 +98,10 @@ class Guard:
         counted = scope["path"] not in PROBES
         self._now += counted
         try:
+            limit = self._large_limit if LARGE.fullmatch(scope["path"]) else self._body_limit
             if counted:
-                self._check(scope)
-            await self._app(scope, Patience(receive, self._patience), reply)
+                self._check(scope, limit)
+            await self._app(scope, Patience(receive, self._patience, limit=limit), reply)
         except GalenoError as error:
             await respond(problem_of(error), headers_of(error))(scope, receive, reply)
         except ClientDisconnect:
@@ -104,7 +114,7 @@ class Guard:
             self._now -= counted
             self._metrics.count(_route(scope), scope["method"], status, perf_counter() - started)
 
-    def _check(self, scope: Scope) -> None:
+    def _check(self, scope: Scope, limit: int) -> None:
         """Turn away what is too much, too long, or packed.
 
         Raises:
@@ -120,8 +130,8 @@ class Guard:
         for name, value in scope["headers"]:
             if name == b"content-encoding" and value.lower() not in {b"", b"identity"}:
                 raise MediaTypeError([("Content-Encoding", "compressed bodies are not taken")])
-            if name == b"content-length" and (not value.isdigit() or int(value) > self._body_limit):
-                raise TooLongError([("body", f"is longer than {self._body_limit} bytes")])
+            if name == b"content-length" and (not value.isdigit() or int(value) > limit):
+                raise TooLongError([("body", f"is longer than {limit} bytes")])
 
     def _complete(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The headers of an answer, with those of ours that it does not set itself."""

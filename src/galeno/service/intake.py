@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def admit_records(
     frame = read_texts(records, sorted(contract.inputs | {study.records.target}), contract)
     batch = f"sent-{digest_frame(frame)[:32]}"
     lake = Lake(home.lake)
-    with gather_files(frame, contract, _Nowhere(), home.root / f".sent-{uuid4().hex}") as gathered:
+    with gather_files(frame, contract, _Nowhere(), home.receiving / uuid4().hex) as gathered:
         try:
             admitted = contract.admit(gathered.frame, "records", files=gathered.files)
         except ContractError as error:
@@ -67,8 +68,10 @@ def admit_records(
                 [("records", f"none is taken: {_listed(admission)}")],
                 remedy="GET /v1/studies/{study}/form lists columns, types and ranges",
             )
-        gathered.keep(admission.good, Contents(lake))
-    version = lake.append(f"{study.name}/{contract.digest[:16]}", admission.good, batch)
+        contents = Contents(lake)
+        with contents.hold() if contract.files else nullcontext():
+            gathered.keep(admission.good, contents)
+            version = lake.append(f"{study.name}/{contract.digest[:16]}", admission.good, batch)
     return {
         "study": study.name,
         "batch": batch,

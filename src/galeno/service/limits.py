@@ -1,7 +1,7 @@
 """How often a caller may ask, and how many large things at a time: in bounded memory."""
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,28 +13,34 @@ class Places:
 
     Args:
         most: how many there are.
+        each: how many one caller may hold; None for all.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, each: int | None = None) -> None:
         self._most = most
-        self._now = 0
+        self._each = most if each is None else each
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def take(self) -> Iterator[None]:
+    def take(self, key: str = "") -> Iterator[None]:
         """Hold a place.
 
+        Args:
+            key: for whom, such as a caller's name.
+
         Raises:
-            BusyError: there is none.
+            BusyError: there is none, or the caller holds enough.
         """
-        if self._now >= self._most:
+        if self._held.total() >= self._most or self._held[key] >= self._each:
             raise BusyError(
                 "too many sounds and images are sent at a time", remedy="Try again", retry_after=2
             )
-        self._now += 1
+        self._held[key] += 1
         try:
             yield
         finally:
-            self._now -= 1
+            self._held[key] -= 1
+            self._held += Counter()  # forgets who holds none
 
 
 class Limiter:

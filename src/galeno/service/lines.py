@@ -1,7 +1,7 @@
 """Many records in one request: lines of JSON in, lines of JSON out, while they come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from fastapi.responses import StreamingResponse
@@ -23,6 +23,8 @@ GROUP = 32
 """Records that wait for the disk together."""
 LONGEST_LINE = 1_000_000
 """Bytes of one record."""
+LONG = 250_000
+"""Bytes of a line that takes a while to parse."""
 LONGEST_WITH_FILES = 16 << 20
 """Bytes of one record with sounds or images in it."""
 
@@ -33,10 +35,30 @@ class Lines(StreamingResponse):
     """Lines as they come, while the request is still being read.
 
     Starlette's own response listens for the client to go away, and so eats what the client still sends.
+
+    Args:
+        content: the lines.
+        status_code: before any of them is known.
+        media_type: of them.
+        close: called when all were sent, or the client went away.
     """
 
+    def __init__(
+        self,
+        content: AsyncIterator[bytes],
+        status_code: int = 200,
+        *,
+        media_type: str,
+        close: Callable[[], None],
+    ) -> None:
+        super().__init__(content, status_code, media_type=media_type)
+        self._close = close
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        await self.stream_response(send)
+        try:
+            await self.stream_response(send)
+        finally:
+            self._close()
 
 
 async def answer_lines(
@@ -137,7 +159,9 @@ async def _answer(desk: Desk, caller: Caller, study: str, group: list[Line], bat
     requests: list[DiagnosisRequest | GalenoError] = []
     for _, line in group:
         try:
-            requests.append(_read(line))
+            # a long one in a thread, so that nobody else waits for it
+            long = len(line) >= LONG
+            requests.append(await asyncio.to_thread(_read, line) if long else _read(line))
         except InputError as error:
             requests.append(error)
     good = [request for request in requests if isinstance(request, DiagnosisRequest)]

@@ -68,6 +68,8 @@ class Locating(Diagnosing):
             self.located[key] = found
             while len(self.located) > LOCATED:
                 self.located.popitem(last=False)
+        else:
+            self.located.move_to_end(key)
         entry = self._read_entry(caller, Action.DIAGNOSES_EXPLAIN, row, detail="relevance in a file")
         await self.record(entry)
         return found, held, data

@@ -8,8 +8,9 @@ import asyncio
 import base64
 import binascii
 import re
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, TypeVar
@@ -20,7 +21,7 @@ from galeno.media.content import Kind, clean, from_data_url, is_canonical, to_da
 from galeno.media.fault import MediaFault
 from galeno.media.limits import ImageLimits, SoundLimits
 from galeno.model.model import Model
-from galeno.service.upload import LARGEST_FILE, File
+from galeno.service.upload import LARGEST_FILE, File, fits
 from galeno.study import Study
 
 T = TypeVar("T")
@@ -65,23 +66,34 @@ class Decoder:
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="galeno-decoder")
         self._most = at_once + queue
         self._now = 0
+        self._lock = threading.Lock()
+        self._turns = asyncio.Semaphore(at_once)
 
     async def run(self, work: Callable[[], T], *, patient: bool = False) -> T:
         """Do some work in one of the threads.
 
         Args:
             work: what is to be done.
-            patient: wait however many are before it; for who brings a bounded number, one by one.
+            patient: wait for one of few turns that all such work shares, and so hold nobody else up; for
+                batches.
 
         Raises:
             BusyError: too many are waiting.
         """
-        if self._now >= self._most and not patient:
-            raise BusyError("too many sounds and images are waiting", remedy="Try again", retry_after=2)
-        self._now += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
+        if patient:
+            async with self._turns:
+                return await asyncio.wrap_future(self._pool.submit(work))
+        with self._lock:
+            if self._now >= self._most:
+                raise BusyError("too many sounds and images are waiting", remedy="Try again", retry_after=2)
+            self._now += 1
+        future = self._pool.submit(work)
+        # not when the caller goes away: a thread that has begun goes on
+        future.add_done_callback(self._leave)
+        return await asyncio.wrap_future(future)
+
+    def _leave(self, _: Future[Any]) -> None:
+        with self._lock:
             self._now -= 1
 
 
@@ -118,7 +130,9 @@ def clean_files(
             if name in record:
                 found[name] = None
             continue
-        kind = _kind_of(study, name) or "image"
+        kind = _kind_of(study, name)
+        if kind is None:
+            continue
         try:
             found[name] = clean(kind, _bytes_of(kind, value), _SOUNDS, _IMAGES).data
         except MediaFault as fault:
@@ -209,7 +223,7 @@ def _bytes_of(kind: Kind, value: object) -> bytes:
     if not isinstance(value, str) or not value.startswith("data:"):
         raise MediaFault("wrong_type", f"A {kind} is sent as data:TYPE;base64,DATA or as a file of a form")
     declared = _DECLARED.match(value[:256])
-    if declared is not None and not File(b"", declared[1].strip().lower()).fits(kind):
+    if declared is not None and not fits(declared[1].strip().lower(), kind):
         raise MediaFault("wrong_type", f"The file is no {kind} by its content type")
     return from_data_url(value, LARGEST_FILE)
 

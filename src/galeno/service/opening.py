@@ -11,6 +11,7 @@ from sqlalchemy import select
 from galeno.errors import SettingError
 from galeno.governance.access import Action, Caller
 from galeno.governance.audit import Trail, move_anchor
+from galeno.governance.leftovers import drop_received
 from galeno.records import AuditEntry
 from galeno.service.counter import Rooms
 from galeno.service.library import Library
@@ -76,6 +77,7 @@ def open_rooms(root: Path, settings: ServiceSettings, *, threads: int = 1) -> It
         GalenoError: as `open_stores`, and PackageError where a champion is damaged.
     """
     with open_stores(root, settings) as stores:
+        drop_received(stores.home)
         shelf = Shelf(stores.home, threads=threads)
         shelf.load()
         commits = GroupCommit(stores.journal, stores.cipher, stores.trail)

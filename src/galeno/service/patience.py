@@ -10,12 +10,15 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from galeno.errors import TooSlowError
+from galeno.errors import TooLongError, TooSlowError
 
 Message = MutableMapping[str, Any]
 
 SLOWEST = 1000.0
 """Bytes a second of a body; whoever sends less uses the patience up."""
+LONGEST = 120.0
+"""Seconds that a client may take for a whole body, and a second more for each ON_AVERAGE bytes of it."""
+ON_AVERAGE = 100_000.0
 
 
 class Patience:
@@ -24,32 +27,49 @@ class Patience:
     Args:
         receive: of the server.
         seconds: that the client may be behind.
+        longest: seconds that it may take in all, see LONGEST.
+        limit: bytes of the whole body, whether or not its length was announced; None for any.
     """
 
-    __slots__ = ("_left", "_most", "_receive", "_whole")
+    __slots__ = ("_left", "_length", "_limit", "_most", "_receive", "_total", "_whole")
 
-    def __init__(self, receive: Callable[[], Awaitable[Message]], seconds: float) -> None:
+    def __init__(
+        self,
+        receive: Callable[[], Awaitable[Message]],
+        seconds: float,
+        *,
+        longest: float = LONGEST,
+        limit: int | None = None,
+    ) -> None:
         self._receive = receive
         self._most = self._left = seconds
+        self._total = longest
+        self._limit = limit
+        self._length = 0
         self._whole = False
 
     async def __call__(self) -> Message:
         """The next part.
 
         Raises:
-            TooSlowError: it does not come.
+            TooSlowError: it does not come, or the whole takes too long.
+            TooLongError: with it the body is too long.
         """
         if self._whole:
             return await self._receive()
         started = perf_counter()
         try:
-            async with asyncio.timeout(self._left):
+            async with asyncio.timeout(min(self._left, self._total)):
                 message = await self._receive()
         except TimeoutError:
             raise TooSlowError([("body", "does not come to its end")]) from None
         self._whole = not message.get("more_body", False)
-        earned = len(message.get("body", b"")) / SLOWEST
-        self._left = min(self._most, self._left + earned - (perf_counter() - started))
+        length, took = len(message.get("body", b"")), perf_counter() - started
+        self._left = min(self._most, self._left + length / SLOWEST - took)
+        self._total += length / ON_AVERAGE - took
+        self._length += length
+        if self._limit is not None and self._length > self._limit:
+            raise TooLongError([("body", f"is longer than {self._limit} bytes")])
         return message
 
 

@@ -22,12 +22,15 @@ LARGEST_FILE: Final = 32 << 20
 """Bytes of one file."""
 LONGEST_FIELD: Final = 1_000_000
 """Bytes of a part that is no file."""
-MOST_PARTS: Final = 256
+MOST_FIELDS: Final = 2000
+"""Parts that are no files."""
 LONGEST_HEAD: Final = 4096
 """Bytes of the headers of one part."""
 
 _BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]""")
-_PARAMETER = re.compile(r';\s*([a-z*]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))', re.IGNORECASE)
+_PARAMETER = re.compile(
+    r';\s*([a-z*]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"(?=\s*(?:;|$))|"([^"]*)"|([^\s;"]+))', re.IGNORECASE
+)
 _ESCAPED = re.compile(r"%22|%0D|%0A", re.IGNORECASE)
 _FITTING: Mapping[Kind, tuple[str, ...]] = {
     "sound": ("audio/", "video/ogg", "application/ogg", "application/octet-stream"),
@@ -49,7 +52,7 @@ class File:
 
     def fits(self, kind: Kind) -> bool:
         """Whether the sender's word for it is one for a file of this kind; the bytes have the last word."""
-        return not self.media_type or self.media_type.startswith(_FITTING[kind])
+        return fits(self.media_type, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,23 @@ class Upload:
     files: dict[str, File] = field(default_factory=dict)
 
 
+def fits(media_type: str, kind: Kind) -> bool:
+    """Whether a media type, in lower case, may be one of a file of this kind; none at all may."""
+    return not media_type or media_type.startswith(_FITTING[kind])
+
+
 def is_upload(request: Request) -> bool:
     """Whether a request brings such a form."""
-    return request.headers.get("content-type", "")[:19].lower() == MEDIA_TYPE
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == MEDIA_TYPE
 
 
-async def read_upload(request: Request, reception: "Reception") -> Upload:
+async def read_upload(request: Request, reception: "Reception", files: int) -> Upload:
     """Read a form with files. Take one of the desk's places for uploads first.
+
+    Args:
+        request: the POST.
+        reception: reads bodies of bounded length.
+        files: that the study has columns for.
 
     Raises:
         TooLongError: the whole, a file, a field or a head is too long, or there are too many parts.
@@ -75,7 +88,7 @@ async def read_upload(request: Request, reception: "Reception") -> Upload:
     boundary = boundary_of(request.headers.get("content-type", ""))
     body = await reception.body(request, reception.upload_limit)
     # in a thread: tens of megabytes take a while, for which nobody else should wait
-    return await asyncio.to_thread(parse_upload, body, boundary)
+    return await asyncio.to_thread(parse_upload, body, boundary, files)
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -91,21 +104,22 @@ def boundary_of(content_type: str) -> bytes:
     return boundary.encode("ascii")
 
 
-def parse_upload(body: bytes, boundary: bytes) -> Upload:
+def parse_upload(body: bytes, boundary: bytes, files: int = 0) -> Upload:
     """Take a body apart.
 
     Args:
         body: all of it.
         boundary: of its parts.
+        files: parts that may come beside MOST_FIELDS.
 
     Raises:
         TooLongError: a part is too long, or there are too many.
         InputError: the body is not made as RFC 7578 says.
     """
-    upload = Upload()
+    upload, most = Upload(), MOST_FIELDS + files
     for number, (start, stop) in enumerate(_parts(body, boundary), start=1):
-        if number > MOST_PARTS:
-            raise TooLongError([("body", f"holds more than {MOST_PARTS} parts")])
+        if number > most:
+            raise TooLongError([("body", f"holds more than {most} parts")])
         end = body.find(b"\r\n\r\n", start, min(stop, start + LONGEST_HEAD + 4))
         if end < 0:
             if stop - start > LONGEST_HEAD:
@@ -168,8 +182,8 @@ def _read_head(head: bytes) -> tuple[str, str | None, str]:
 def _parameters(text: str) -> Iterator[tuple[str, str]]:
     """Parameters of a header, names in lower case; browsers write three signs in percents (WHATWG HTML)."""
     for found in _PARAMETER.finditer(f";{text}"):
-        quoted = found[2]
-        value = found[3] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        # a name that ends in a backslash is quoted as it is: browsers escape no backslash
+        value = found[3] or found[4] or re.sub(r"\\(.)", r"\1", found[2] or "")
         yield found[1].lower(), _ESCAPED.sub(lambda each: chr(int(each[0][1:], 16)), value)
 
 

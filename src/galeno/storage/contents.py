@@ -1,10 +1,15 @@
 """Sounds and images in the lake: each content once, by the digest of what it holds."""
 
+import fcntl
+import os
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
+from pathlib import Path
 
 import polars as pl
 
+from galeno.errors import LakeError
 from galeno.records import KEY
 from galeno.storage.lake import Lake
 
@@ -24,6 +29,36 @@ class Contents:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep contents from being removed until the rows that name them are there; waits for its turn.
+
+        To be held around `keep` and the append of the rows, and around a search for contents that nobody
+        names and their removal. It is another lock than the table's own, which each write takes for itself.
+        An object store has no such lock.
+
+        Raises:
+            LakeError: the lake cannot be written to.
+        """
+        if "://" in str(self._lake.root):
+            yield
+            return
+        path = Path(self._lake.root) / f"{TABLE}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise LakeError(
+                f"the lake cannot be written to ({error.strerror})",
+                where=str(path),
+                remedy="Check who owns the folder, and whether its disk is full",
+            ) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def keep(self, contents: Iterable[tuple[str, str, bytes]]) -> None:
         """Write those that are not there yet.

@@ -53,6 +53,11 @@ class Home:
         return self.root / "quarantine"
 
     @property
+    def receiving(self) -> Path:
+        """Sounds and images of records that come in, a folder a request, until their rows are in the lake."""
+        return self.root / "receiving"
+
+    @property
     def standing(self) -> Path:
         """File that says which model of each study answers, written from the registry."""
         return self.root / "standing.json"

@@ -219,7 +219,7 @@ class Lake:
             delta = self._latest(table)
             if delta is None:
                 return
-            wanted = None if keys is None else set(keys)
+            wanted = None if keys is None else pl.Series(list(keys), dtype=pl.String).implode()
             # few row groups are looked at ahead: one may hold many megabytes
             batches = delta.to_pyarrow_dataset().to_batches(
                 columns=list(columns), batch_size=rows, batch_readahead=1, fragment_readahead=1

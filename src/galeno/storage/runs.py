@@ -17,6 +17,9 @@ from typing import Any
 from galeno.errors import RunError
 from galeno.storage.atomic import read_json, write_json
 
+REPORT = "report.html"
+"""File of the package step's folder, beside the package; it shows examples where the study allows it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:

@@ -115,15 +115,19 @@ class FormPage:
 
     async def diagnose(self, request: Request, study: str) -> Response:
         """Diagnose what was typed. Whatever goes wrong, what was typed is on the page that answers."""
-        if not is_upload(request):
+        files = self._frame.reception.count_files(study)
+        if not files or not is_upload(request):  # other forms are small
             return await self._diagnose(request, study)
-        signed_in = await self._frame.sessions.find(request) is not None
-        places = self._frame.reception.hold_place(request) if signed_in else self._strangers.take()
+        session = await self._frame.sessions.find(request)
+        if session is None:
+            places = self._strangers.take()
+        else:
+            places = self._frame.reception.hold_place(request, session.caller().name)
         with places:
-            return await self._diagnose(request, study)
+            return await self._diagnose(request, study, files)
 
-    async def _diagnose(self, request: Request, study: str) -> Response:
-        sent = await self._read(request)
+    async def _diagnose(self, request: Request, study: str, files: int = 0) -> Response:
+        sent = await self._read(request, files)
         try:
             session = await self._frame.need(request, Action.DIAGNOSES_CREATE)
         except SignInNeededError:
@@ -171,7 +175,7 @@ class FormPage:
                 faults[field_id(place)] = wrong
         return faults
 
-    async def _read(self, request: Request) -> Form:
+    async def _read(self, request: Request, files: int) -> Form:
         """What was typed, whoever is signed in by now.
 
         Raises:
@@ -180,7 +184,7 @@ class FormPage:
         """
         if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             raise AccessError("this form is too old, or was not one of ours")
-        return await read_form_body(request, self._frame.reception, FORM_LIMIT, files=True)
+        return await read_form_body(request, self._frame.reception, FORM_LIMIT, files=files)
 
     async def _patient_of(self, session: Session, study: str, consent_id: str) -> str | None:
         """The patient of a consent that holds; None where there is none."""

@@ -12,10 +12,9 @@ from starlette.requests import Request
 
 from galeno.errors import InputError, MediaTypeError, TooLongError
 from galeno.service.face import Reception
-from galeno.service.upload import File, is_upload, read_upload
+from galeno.service.upload import MOST_FIELDS, File, is_upload, read_upload
 
 MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
-MOST_FIELDS: Final = 2000
 NO_FILES: Final[Mapping[str, File]] = MappingProxyType({})
 
 
@@ -54,21 +53,21 @@ class Form(Mapping[str, str]):
         return self._values[name][-1].strip() if name in self._values else ""
 
 
-async def read_form_body(request: Request, reception: Reception, limit: int, *, files: bool = False) -> Form:
+async def read_form_body(request: Request, reception: Reception, limit: int, *, files: int = 0) -> Form:
     """Read a form.
 
     Args:
         request: the POST.
         reception: reads bodies of bounded length.
         limit: bytes that are read; with files, bytes of all the other fields.
-        files: whether files may come. Take a place for uploads first.
+        files: how many may come. Take a place for uploads first.
 
     Raises:
         MediaTypeError: it is not a form.
         InputError: it is too long, holds too many fields, or is not text.
     """
     if files and is_upload(request):
-        upload = await read_upload(request, reception)
+        upload = await read_upload(request, reception, files)
         pairs = [(name, value) for name, values in upload.fields.items() for value in values]
         if sum(len(name) + len(value) for name, value in pairs) > limit:
             raise TooLongError([("body", f"holds texts of more than {limit} characters")])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from fastapi import Request, Response
 
-from galeno.errors import ConflictError, NotFoundError, PackageError, RegistryError
+from galeno.errors import BusyError, ConflictError, NotFoundError, PackageError, RegistryError
 from galeno.service.answers import StoredDiagnosis
 from galeno.service.following import OTHER
 from galeno.service.media_intake import HeldFile
@@ -50,6 +50,11 @@ class ResultPage:
         words = self._frame.words(request, session)
         names = await self._name_signs(session, stored, words)
         files = await self._files(session, stored, words)
+        busy, spoken = False, None
+        try:
+            spoken = await self._spoken(session, stored, words, names, files)
+        except BusyError:
+            busy = True
         return await self._frame.page(
             request,
             session,
@@ -58,7 +63,8 @@ class ResultPage:
             stored=stored,
             study=study,
             result=draw_result(stored, study, words, names, files),
-            spoken=await self._spoken(session, stored, words, names, files),
+            spoken=spoken,
+            busy=busy,
             files={name: column_label(study, name, words) for name in files},
             conditions={
                 **{name: condition_label(study, name, words) for name in study.class_names},
@@ -100,7 +106,11 @@ class ResultPage:
         names: Mapping[str, str],
         files: Mapping[str, str],
     ) -> tuple[Spoken, ...] | None:
-        """What spoke for and against; None where that can no longer be told."""
+        """What spoke for and against; None where that can no longer be told.
+
+        Raises:
+            BusyError: it cannot be told now.
+        """
         if stored.record is None:
             return None
         try:
