@@ -172,7 +172,7 @@ def test_base64_may_be_wrapped() -> None:
 
 
 def test_a_file_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fhir_files, "LARGEST_FILE", 100)
+    monkeypatch.setattr(fhir_files, "LARGEST_SENT", 100)
     assert f"{PLACE}.content.data" in faults(media(bytes(101)))
     assert f"{PLACE}.content.data" in faults(media(bytes(1000)))
     assert files(media(bytes(100))) == {"xray": bytes(100)}

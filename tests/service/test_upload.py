@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from galeno.errors import InputError, TooLongError
+from galeno.media.limits import LARGEST_SENT
 from galeno.service.upload import (
-    LARGEST_FILE,
     LONGEST_FIELD,
     LONGEST_HEAD,
     MOST_FIELDS,
@@ -130,7 +130,7 @@ def test_what_is_no_form_is_told(body: bytes) -> None:
     [
         whole(*(part("a", b"") for _ in range(MOST_FIELDS + 1))),
         whole(part("a", b"x" * (LONGEST_FIELD + 1))),
-        whole(part("a", b"x" * (LARGEST_FILE + 1), '; filename="x"')),
+        whole(part("a", b"x" * (LARGEST_SENT + 1), '; filename="x"')),
         whole(part("a" * LONGEST_HEAD, b"1")),
     ],
     ids=["parts", "field", "file", "head"],

@@ -18,10 +18,9 @@ from typing import Any
 from galeno.ingest.fhir_check import Issue, element
 from galeno.ingest.fhir_value import Meaning, codings, media_kind, system_of
 from galeno.media.content import Kind
+from galeno.media.limits import LARGEST_SENT
 from galeno.study import Study
 
-LARGEST_FILE = 32 << 20
-"""Bytes of a file after decoding."""
 MOST_ATTACHMENTS = 100
 """Attachments of one resource that are read."""
 HOLDERS = ("DocumentReference", "Media")
@@ -272,14 +271,14 @@ def _decode(data: Any) -> bytes | tuple[str, str]:
     """The bytes in base64, or the code and the text of what is wrong; a longer text is not decoded."""
     if not isinstance(data, str):
         return "structure", "is not a text in base64"
-    if len(data) <= LARGEST_FILE * 3 // 2:
+    if len(data) <= LARGEST_SENT * 3 // 2:
         try:
             file = _unpack(data)
         except (binascii.Error, ValueError):
             return "value", "is not in base64"
-        if len(file) <= LARGEST_FILE:
+        if len(file) <= LARGEST_SENT:
             return file
-    return "too-long", f"is larger than {LARGEST_FILE >> 20} MiB"
+    return "too-long", f"is larger than {LARGEST_SENT >> 20} MiB"
 
 
 def _unpack(text: str) -> bytes:

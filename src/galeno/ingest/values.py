@@ -14,6 +14,7 @@ import numpy as np
 from galeno.knowledge.signs import ABSENT, Signs, Token, Vocabulary, tokens_of
 from galeno.media.content import Kind, clean, from_data_url
 from galeno.media.fault import MediaFault
+from galeno.media.limits import LARGEST
 
 Value = float | bool | str | datetime | bytes | None
 """A typed value; None is missing. Bytes are the clean content of a sound or an image."""
@@ -209,7 +210,7 @@ def terms_parser(codes: frozenset[str], vocabulary: Vocabulary | None, keep: boo
     return parse
 
 
-def file_parser(codes: frozenset[str], kind: Kind, most: int = 64 * 2**20) -> Parse:
+def file_parser(codes: frozenset[str], kind: Kind, most: int = LARGEST) -> Parse:
     """Parser of sounds or images: the bytes of a file, or a data URL (RFC 2397), become their clean content.
 
     A path is no value of a record: `pipeline.gathering` reads the files that a table names.

@@ -2,6 +2,11 @@
 
 from dataclasses import dataclass
 
+LARGEST = 64 << 20
+"""Bytes of a file."""
+LARGEST_SENT = 32 << 20
+"""Bytes of a file that comes over the wire."""
+
 
 @dataclass(frozen=True, slots=True)
 class SoundLimits:
@@ -15,7 +20,7 @@ class SoundLimits:
         silent: a sound that never departs this far from its mean is silent (1 is full scale).
     """
 
-    bytes: int = 64 << 20
+    bytes: int = LARGEST
     seconds: float = 600.0
     shortest: float = 0.5
     clipped: float = 0.05
@@ -31,5 +36,5 @@ class ImageLimits:
         pixels: of one picture of it, before it is shrunk.
     """
 
-    bytes: int = 64 << 20
+    bytes: int = LARGEST
     pixels: int = 40_000_000

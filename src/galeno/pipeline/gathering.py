@@ -16,13 +16,11 @@ from galeno.ingest.columns import FAULTS
 from galeno.ingest.contract import Contract
 from galeno.ingest.values import is_file_value
 from galeno.media.fault import MediaFault
+from galeno.media.limits import LARGEST
 from galeno.media.places import Place, open_place
 from galeno.progress import Reporter, Silent
 from galeno.storage.contents import Contents
 from galeno.study import Study
-
-MOST = 64 * 2**20
-"""Bytes of a file."""
 
 
 def place_of(study: Study, table: Path | None = None) -> Place:
@@ -155,7 +153,7 @@ def fingerprint_files(frame: pl.DataFrame, study: Study, place: Place) -> str:
                 continue
             named += 1
             try:
-                total.update(sha256(place.read(cell, MOST)).digest())
+                total.update(sha256(place.read(cell, LARGEST)).digest())
             except MediaFault as fault:
                 total.update(fault.rule.encode())
     return total.hexdigest() if named else ""
@@ -195,7 +193,7 @@ def _read(contract: Contract, name: str, cell: object, place: Place) -> tuple[ob
     """The clean content of a cell (or a digest, or None), and the rule that its file breaks."""
     if isinstance(cell, str) and not contract.is_value(name, cell):
         try:
-            cell = place.read(cell, MOST)
+            cell = place.read(cell, LARGEST)
         except MediaFault as fault:
             return None, fault.rule
     content, code = contract.read_file(name, cell)

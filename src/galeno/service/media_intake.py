@@ -19,9 +19,9 @@ from galeno.errors import BusyError, InputError
 from galeno.ingest.values import BLANKS, Value, codes_of
 from galeno.media.content import Kind, clean, from_data_url, is_canonical, to_data_url
 from galeno.media.fault import MediaFault
-from galeno.media.limits import ImageLimits, SoundLimits
+from galeno.media.limits import LARGEST_SENT, ImageLimits, SoundLimits
 from galeno.model.model import Model
-from galeno.service.upload import LARGEST_FILE, File, fits
+from galeno.service.upload import File, fits
 from galeno.study import Study
 
 T = TypeVar("T")
@@ -30,8 +30,8 @@ AT_ONCE: Final = 2
 QUEUE: Final = 64
 """Records that may wait for that; more are turned away."""
 
-_SOUNDS = SoundLimits(bytes=LARGEST_FILE)
-_IMAGES = ImageLimits(bytes=LARGEST_FILE)
+_SOUNDS = SoundLimits(bytes=LARGEST_SENT)
+_IMAGES = ImageLimits(bytes=LARGEST_SENT)
 _DECLARED = re.compile(r"data:([^,;]{0,127})", re.IGNORECASE)
 _KEPT: Mapping[str, Kind] = {"data:audio/flac;base64,": "sound", "data:image/png;base64,": "image"}
 _MEDIA_TYPES: Mapping[Kind, str] = {"sound": "audio/flac", "image": "image/png"}
@@ -225,7 +225,7 @@ def _bytes_of(kind: Kind, value: object) -> bytes:
     declared = _DECLARED.match(value[:256])
     if declared is not None and not fits(declared[1].strip().lower(), kind):
         raise MediaFault("wrong_type", f"The file is no {kind} by its content type")
-    return from_data_url(value, LARGEST_FILE)
+    return from_data_url(value, LARGEST_SENT)
 
 
 def _kind_of(study: Study, name: str) -> Kind | None:

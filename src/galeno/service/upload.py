@@ -13,13 +13,12 @@ from starlette.requests import Request
 
 from galeno.errors import InputError, TooLongError
 from galeno.media.content import Kind
+from galeno.media.limits import LARGEST_SENT
 
 if TYPE_CHECKING:
     from galeno.service.face import Reception
 
 MEDIA_TYPE: Final = "multipart/form-data"
-LARGEST_FILE: Final = 32 << 20
-"""Bytes of one file."""
 LONGEST_FIELD: Final = 1_000_000
 """Bytes of a part that is no file."""
 MOST_FIELDS: Final = 2000
@@ -190,8 +189,8 @@ def _parameters(text: str) -> Iterator[tuple[str, str]]:
 def _add_file(upload: Upload, name: str, body: bytes, place: tuple[int, int], media_type: str) -> None:
     if name in upload.files:
         raise InputError([(name[:64], "came twice; one file is taken")])
-    if place[1] - place[0] > LARGEST_FILE:
-        raise TooLongError([(name[:64], f"is larger than {LARGEST_FILE >> 20} MiB")])
+    if place[1] - place[0] > LARGEST_SENT:
+        raise TooLongError([(name[:64], f"is larger than {LARGEST_SENT >> 20} MiB")])
     upload.files[name] = File(body[place[0] : place[1]], media_type)
 
 

@@ -16,6 +16,7 @@ from galeno.errors import (
     NotFoundError,
 )
 from galeno.governance.access import Action, decide
+from galeno.media.limits import LARGEST_SENT
 from galeno.service.limits import Places
 from galeno.service.pages import consent, file_page, judgement
 from galeno.service.pages.again import Again
@@ -36,7 +37,7 @@ from galeno.service.pages.sign_names import SignNames
 from galeno.service.pages.signs import cell_of, parse_signs
 from galeno.service.pages.words import Words
 from galeno.service.problems import status_of
-from galeno.service.upload import LARGEST_FILE, is_upload
+from galeno.service.upload import is_upload
 
 FORM_LIMIT: Final = 400_000
 """Bytes of a form of findings, as browsers encode it, without its files."""
@@ -99,7 +100,7 @@ class FormPage:
             form=form,
             groups=draw_groups(form, again.sent, words, again.lost),
             takes_files=takes_files,
-            largest=LARGEST_FILE,
+            largest=LARGEST_SENT,
             longest=LONGEST_RECORDING,
             patient=again.sent.get(PATIENT, patient),
             asked=form["consent"],
