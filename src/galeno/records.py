@@ -73,7 +73,7 @@ class Candidate:
     balance: str
     params: Mapping[str, Any] = field(default_factory=dict)
     view: str = "all"
-    """Which blocks of the feature matrix it sees: all, linear (n-grams, no SVD), dense (SVD, no n-grams)."""
+    """Which columns of the feature matrix it sees; the views are told in `features.assemble`."""
 
     @property
     def name(self) -> str:
