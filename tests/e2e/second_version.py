@@ -1,6 +1,7 @@
 """A second package of the clinic, registered as version 2: the same model, which also maps FHIR."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,7 @@ def add_second_version(home: Path) -> str:
     first = registry.get("clinic", "1")
     parts = ModelParts.load(Path(first.package))
     study = Study.model_validate({**parts.study.model_dump(), "title": "The second", "fhir": FHIR})
-    kept = ModelParts(
-        study,
-        parts.assembler,
-        parts.ensemble,
-        parts.calibration,
-        parts.decision,
-        parts.conformal,
-        parts.reference,
-    )
+    kept = replace(parts, study=study)
     folder = Home(home).packages / "clinic" / "second"
     files = kept.save(folder)
     shutil.copy(Path(first.package) / "card.md", folder)
