@@ -262,8 +262,11 @@ def _make_file(_dialect: object, _record: object, arguments: list[Any], _options
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
     connection.execute(_WAIT)
+    deadline = time.monotonic() + _PATIENCE
     for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+        # a change of the journal's mode does not wait for its turn, and many may open a new file at once
+        while not _took_turn(connection, f"PRAGMA {pragma}", deadline):
+            time.sleep(0.0005)
 
 
 def _begin_sqlite(connection: Connection) -> None:
