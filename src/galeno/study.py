@@ -83,6 +83,11 @@ class Column(Section):
     required: bool = Field(False, description="A record without it breaks the `required` rule.")
     rules: ColumnRules = Field(default_factory=ColumnRules, description="Behaviours of this column alone.")
 
+    @property
+    def holds_file(self) -> bool:
+        """Whether its values are sounds or images."""
+        return self.type in ("sound", "image")
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.min is not None and self.max is not None and self.min > self.max:

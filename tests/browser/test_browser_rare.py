@@ -1,17 +1,15 @@
 """Rare diseases in a real browser: signs by keyboard and by mouse, without script, in both languages."""
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_checker import faults, read_axe
 from hospital import small_knowledge
 from open_pages import Pages, open_pages
 from ward_story import PASSWORD, Desk, OpenDesk
 
-SERIOUS = {"serious", "critical"}
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 FIRST = "Invented epileptic encephalopathy 1"
 OPTION = ".terms-list [role=option]"
 LETTER = "A girl with global developmental delay and hypotonia. No fever."
@@ -46,25 +44,6 @@ def open_rank(open_desk: OpenDesk, rare_pages: Pages) -> Callable[..., Desk]:
         raise AssertionError(desk.page.content())
 
     return open_one
-
-
-def faults(desk: Desk) -> list[str]:
-    """What axe finds seriously wrong with the page that is shown."""
-    found = find_spec("axe_core_python")
-    assert found
-    assert found.origin
-    axe = (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
-    desk.page.evaluate(f"() => {{ {axe} }}")
-    checked = desk.page.evaluate(
-        "(tags) => axe.run({runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})", TAGS
-    )
-    assert checked["passes"], "nothing was checked"
-    return [
-        f"{desk.page.url} {each['id']}: {node['target']} {node.get('failureSummary', '')}"
-        for each in checked["violations"]
-        if each["impact"] in SERIOUS
-        for node in each["nodes"]
-    ]
 
 
 def add(desk: Desk, typed: str) -> None:
@@ -189,25 +168,25 @@ def test_without_script_lines_are_enough(open_rank: Callable[..., Desk]) -> None
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_serious_fault(open_rank: Callable[..., Desk], dark: bool) -> None:
     desk = open_rank("es", dark=dark)
-    found = faults(desk)
+    found = faults(desk, read_axe())
     desk.page.locator("#signs").press_sequentially("microcef")
     desk.page.locator(OPTION).first.wait_for()
-    found += faults(desk)
+    found += faults(desk, read_axe())
     desk.page.keyboard.press("Enter")
     desk.page.locator("#text").fill(LETTER)
     desk.press("Find the signs in the text")
     desk.page.locator(".read").wait_for()
-    found += faults(desk)
+    found += faults(desk, read_axe())
     desk.page.locator("#age").fill("x")
     desk.press("Rank the diseases")
     desk.page.locator(".banner.summary").wait_for()
-    found += faults(desk)
+    found += faults(desk, read_axe())
     desk.page.locator("#age").fill("3")
     desk.press("Rank the diseases")
     desk.page.wait_for_url("**/rankings/rk_*")
     desk.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
-    found += faults(desk)
+    found += faults(desk, read_axe())
     desk.go("/rank")
     assert desk.page.locator(".latest tbody tr").count()
-    found += faults(desk)
+    found += faults(desk, read_axe())
     assert found == []

@@ -15,8 +15,8 @@ from PIL import Image as pillow  # noqa: N813 - so that it is not taken for gale
 from galeno.media.content import Kind
 from galeno.media.image import read_image
 from galeno.media.picture import highest_shown, image_png, overlay, spectrogram_png
-from galeno.media.sound import Sound, read_sound
-from galeno.model.relevance import Relevance
+from galeno.media.sound import read_sound
+from galeno.model.relevance import Relevance, over_spectrogram
 
 Outcome = Literal["right", "wrong", "unsure"]
 """`unsure`: answered with less probability than the study wants, right or not."""
@@ -123,7 +123,7 @@ def draw(kind: Kind, content: bytes, found: Sequence[Relevance]) -> Drawing:
     else:
         sound = read_sound(content)
         plain, extent = spectrogram_png(sound, HEIGHT, WIDTH), (sound.seconds, highest_shown(sound))
-        grids = [_over_spectrogram(one, sound) for one in found]
+        grids = [over_spectrogram(one, highest_shown(sound), HEIGHT) for one in found]
     marked = tuple(
         Marked(one.condition, one.probability, _shrink(overlay(plain, grid / _full(grid))), _parts(one))
         for one, grid in zip(found, grids, strict=True)
@@ -134,15 +134,6 @@ def draw(kind: Kind, content: bytes, found: Sequence[Relevance]) -> Drawing:
 def _full(grid: NDArray[np.float64]) -> float:
     """The change that is drawn in full colour."""
     return max(FULL, float(np.abs(grid).max(initial=0)))
-
-
-def _over_spectrogram(relevance: Relevance, sound: Sound) -> NDArray[np.float64]:
-    """Relevance on the spectrogram's own grid: highest frequency first, in equal steps; nothing outside."""
-    middles = highest_shown(sound) * (1 - (np.arange(HEIGHT) + 0.5) / HEIGHT)
-    bands = np.searchsorted(relevance.row_edges, middles, side="right") - 1
-    inside = (bands >= 0) & (bands < len(relevance.values))
-    rows = relevance.values[np.clip(bands, 0, len(relevance.values) - 1)]
-    return np.where(inside[:, np.newaxis], rows, 0.0)
 
 
 def _parts(relevance: Relevance) -> tuple[Part, ...]:

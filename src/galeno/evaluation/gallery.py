@@ -66,7 +66,7 @@ class Gallery:
     @property
     def wanted(self) -> bool:
         """Whether the study has any sounds or images."""
-        return any(column.type in ("sound", "image") for column in self._study.features_columns.values())
+        return any(column.holds_file for column in self._study.features_columns.values())
 
     @property
     def text(self) -> str:

@@ -97,7 +97,7 @@ class ColumnReader:
         values = _plain(values)
         if self.column.type == "terms" and isinstance(values.dtype, pl.List | pl.Array):
             return self._read_lists(values)
-        if self.column.type in ("sound", "image"):
+        if self.column.holds_file:
             return self._read_files(values)
         if isinstance(values.dtype, _NOT_SCALAR):
             typed = pl.Series(values.name, [None] * len(values), DTYPES[self.column.type])
@@ -115,7 +115,7 @@ class ColumnReader:
             return category_parser(self._codes, self.column.options, self.behaviours["category"] == "keep")
         if self.column.type == "terms":
             return terms_parser(self._codes, open_vocabulary(), self.behaviours["category"] == "keep")
-        if self.column.type in ("sound", "image"):
+        if self.column.holds_file:
             return file_parser(self._codes, "sound" if self.column.type == "sound" else "image")
         return date_parser(self._codes) if self.column.type == "date" else text_parser(self._codes)
 

@@ -89,7 +89,7 @@ class Contract:
             )
             for name in study.features_columns
         )
-        self.files = tuple(name for name, c in study.features_columns.items() if c.type in ("sound", "image"))
+        self.files = tuple(name for name, c in study.features_columns.items() if c.holds_file)
         """Input columns that hold sounds or images."""
         known = self._known_columns()
         self.inputs = frozenset(name for name in known if name != roles.target)
@@ -274,7 +274,7 @@ class Contract:
         for name, reader in self._readers.items():
             if name in found:
                 values, faults = found[name]
-            elif reader.column.type in ("sound", "image") and name not in self.files:
+            elif reader.column.holds_file and name not in self.files:
                 continue  # it is no feature, and its files are not looked at
             else:
                 values, faults = self._read(frame, name)

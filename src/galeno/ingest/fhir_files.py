@@ -132,7 +132,7 @@ class FileMap:
     def __init__(self, study: Study) -> None:
         kinds: dict[str, Kind] = {}
         for name, column in study.features_columns.items():
-            if column.type in {"sound", "image"}:
+            if column.holds_file:
                 kinds[name] = "sound" if column.type == "sound" else "image"
         self.kinds: Mapping[str, Kind] = kinds
         """Feature columns of sounds and images."""

@@ -69,7 +69,7 @@ def portfolio(study: Study, n_rows: int) -> list[Candidate]:
     families = usable_families(study, n_rows)
     chosen: list[Candidate] = [BASELINE, *_networks(study)]
     lines = _SMALL if n_rows <= SMALL else _MEDIUM if n_rows <= LARGE else _LARGE
-    if {column.type for column in study.features_columns.values()} & {"sound", "image"}:
+    if any(column.holds_file for column in study.features_columns.values()):
         lines = (*_MEDIA, *lines)
     if all(column.type == "text" for column in study.features_columns.values()):
         lines = (*_TEXT, *lines)

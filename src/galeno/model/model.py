@@ -20,7 +20,7 @@ from galeno.storage.packages import MANIFEST, read_manifest
 from galeno.storage.packages import verify as check_files
 
 DESCRIBED_CHUNK = 256
-"""The same where sounds and images are decoded for it."""
+"""Rows answered at a time where sounds, images or texts are described for them."""
 
 
 class Model:

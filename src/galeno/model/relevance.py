@@ -52,6 +52,24 @@ class Relevance:
     """Of a sound in seconds; of an image in shares of its width."""
 
 
+def over_spectrogram(relevance: Relevance, highest: float, height: int) -> NDArray[np.float64]:
+    """Relevance of a sound on a spectrogram's own grid: highest frequency first, in equal steps.
+
+    Args:
+        relevance: of a sound.
+        highest: frequency at the top, in Hz; 0 is at the bottom.
+        height: rows.
+
+    Returns:
+        shape (height, spans); zero outside the bands.
+    """
+    middles = highest * (1 - (np.arange(height) + 0.5) / height)
+    bands = np.searchsorted(relevance.row_edges, middles, side="right") - 1
+    inside = (bands >= 0) & (bands < len(relevance.values))
+    rows = relevance.values[np.clip(bands, 0, len(relevance.values) - 1)]
+    return np.where(inside[:, np.newaxis], rows, 0.0)
+
+
 def locate(model: Model, record: Mapping[str, object], column: str, condition: str) -> Relevance:
     """Hide part by part of a sound or an image, and see what the model then answers.
 

@@ -122,7 +122,7 @@ class StepContext:
         """
         ingested = self.result("ingest")
         frame = Lake(self.home.lake).read(ingested["table"], ingested["version"], ingested["batches"])
-        files = [name for name, c in self.study.features_columns.items() if c.type in ("sound", "image")]
+        files = [name for name, c in self.study.features_columns.items() if c.holds_file]
         return frame.with_columns(join_patients(frame, files)) if files else frame
 
     def rows(self, *parts: Part) -> Rows:

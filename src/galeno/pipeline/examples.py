@@ -162,7 +162,7 @@ def _read_records(
     All sounds and images of a record, as the model answers all; None for one that is no longer there.
     """
     columns = context.study.features_columns
-    media = {name for name, column in columns.items() if column.type in ("sound", "image")}
+    media = {name for name, column in columns.items() if column.holds_file}
     wanted = sorted({case.row for each in cases.values() for case in each})
     inputs = frame.select(list(columns))
     records = {row: inputs.row(row, named=True) for row in wanted}

@@ -146,7 +146,7 @@ def fingerprint_files(frame: pl.DataFrame, study: Study, place: Place) -> str:
     total = sha256()
     named = 0
     for name, column in study.columns.items():
-        if column.type not in ("sound", "image") or name not in frame.columns:
+        if not column.holds_file or name not in frame.columns:
             continue
         for cell in frame[name].to_list():
             if not isinstance(cell, str) or is_file_value(cell):

@@ -5,12 +5,11 @@ from typing import Final
 
 import numpy as np
 from fastapi import Response
-from numpy.typing import NDArray
 
 from galeno.media.image import read_image
 from galeno.media.picture import highest_shown, image_png, overlay, spectrogram_png
-from galeno.media.sound import Sound, read_sound
-from galeno.model.relevance import Relevance
+from galeno.media.sound import read_sound
+from galeno.model.relevance import Relevance, over_spectrogram
 from galeno.service.media_intake import HeldFile
 
 SANDBOX: Final[Mapping[str, str]] = {
@@ -56,14 +55,4 @@ def draw_relevance(relevance: Relevance, held: HeldFile, data: bytes) -> bytes:
     if held.kind == "image":
         return overlay(draw_file(held, data), relevance.values / most)
     sound = read_sound(data)
-    return overlay(spectrogram_png(sound), _over_spectrogram(relevance, sound) / most)
-
-
-def _over_spectrogram(relevance: Relevance, sound: Sound) -> NDArray[np.float64]:
-    """Relevance on the spectrogram's own grid: highest frequency first, in equal steps; nothing outside."""
-    top = highest_shown(sound)
-    middles = top * (1 - (np.arange(_ROWS) + 0.5) / _ROWS)
-    bands = np.searchsorted(relevance.row_edges, middles, side="right") - 1
-    inside = (bands >= 0) & (bands < len(relevance.values))
-    rows = relevance.values[np.clip(bands, 0, len(relevance.values) - 1)]
-    return np.where(inside[:, np.newaxis], rows, 0.0)
+    return overlay(spectrogram_png(sound), over_spectrogram(relevance, highest_shown(sound), _ROWS) / most)
