@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
+import psutil
 from crowd import Crowd, ask, kept, start, verify_audit
 from hospital import Hospital
 
@@ -40,8 +41,12 @@ def kill_under_load(
             while len(crowd.acknowledged) < number * requests // (kills + 1) - clients:
                 await asyncio.sleep(0.002)
             crowd.up.clear()
+            workers = psutil.Process(hospital.process.pid).children(recursive=True)
             hospital.process.kill()
             await asyncio.to_thread(hospital.process.wait)
+            # an orphaned worker answers until it sees that its supervisor is gone; it is not the service anew
+            _, left = await asyncio.to_thread(psutil.wait_procs, workers, timeout=10)
+            assert not left, "workers outlive their supervisor"
             restarts.append(await asyncio.to_thread(start, hospital, *options))
             crowd.up.set()
 
