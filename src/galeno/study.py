@@ -229,7 +229,9 @@ class Budget(Section):
 class Conformal(Section):
     """The set of conditions that are not ruled out."""
 
-    coverage: float = Field(0.9, gt=0, lt=1, description="Share of sets that hold the true condition.")
+    coverage: float = Field(
+        0.9, gt=0, lt=1, description="Share of sets that hold the true condition, patients counted alike."
+    )
     method: Literal["lac", "aps"] = Field(
         "lac", description="lac gives the smallest sets; aps adapts to hard cases."
     )

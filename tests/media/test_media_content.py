@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from media_files import HARMS, Harm, harm, image_files, picture_file, pixels, sound_file, sound_files
 
-from galeno.media.content import Kind, clean, from_data_url, is_canonical, kind_of, to_data_url
+from galeno.media.content import Kind, clean, from_data_url, is_canonical, kind_of, read_data_url, to_data_url
 from galeno.media.fault import RULES, MediaFault
 
 FILES: dict[str, tuple[Kind, bytes]] = {
@@ -26,6 +26,7 @@ def test_a_content_is_clean(name: str) -> None:
     assert clean(kind, content.data) == content
     assert is_canonical(content.data, kind)
     assert from_data_url(to_data_url(content.data), len(content.data)) == content.data
+    assert read_data_url(to_data_url(content.data)) == content
 
 
 STARTS = [
@@ -124,3 +125,19 @@ def test_a_fault_has_a_rule() -> None:
 def test_reading_starts_without_signal_processing() -> None:
     code = "import sys, galeno.media.content, galeno.media.picture; sys.exit('scipy.signal' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_only_a_content_is_read_from_a_text() -> None:
+    sound = to_data_url(clean("sound", sound_file("flac")).data)
+    image = to_data_url(clean("image", FILES["png"][1]).data)
+    swapped = image.replace("image/png", "audio/flac")
+    for wrong in (
+        swapped,
+        sound[:40],
+        f"{image}!",
+        "data:audio/flac;base64,AAAA",
+        "data:,a pain",
+        "pain",
+        "",
+    ):
+        assert read_data_url(wrong) is None

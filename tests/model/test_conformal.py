@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapie.classification import SplitConformalClassifier
 from mapie.conformity_scores.sets.aps import APSConformityScore
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from galeno.model.conformal import ConformalSet, Method, _scores
@@ -110,3 +111,39 @@ def test_one_row_conforms_as_in_many(method: Method, k: int) -> None:
     p, labels = drawn(400, k, seed=k)
     found = ConformalSet.fit(method, 0.9, p, labels)
     assert [found.conforming_one(row) for row in p.tolist()] == found.conforming(p).tolist()
+
+
+@given(coverage=st.floats(0.6, 0.95), seed=st.integers(0, 1000), rows=st.integers(5, 400))
+@settings(max_examples=30, deadline=None)
+def test_patients_of_one_row_change_nothing(coverage: float, seed: int, rows: int) -> None:
+    p, y = drawn(rows, 3, seed)
+    alone = np.random.default_rng(seed).permutation(rows).astype(str)
+    assert ConformalSet.fit("lac", coverage, p, y, alone) == ConformalSet.fit("lac", coverage, p, y)
+    thrice = np.repeat(np.arange(rows), 3)
+    again = ConformalSet.fit("lac", coverage, p[thrice], y[thrice], thrice)
+    assert again == ConformalSet.fit("lac", coverage, p, y)
+
+
+def recordings(rng: np.random.Generator, patients: int) -> tuple[Probabilities, Labels, NDArray[np.int64]]:
+    """Rows of patients: who is easy has 30 of them, alike; who is hard has one."""
+    easy = rng.random(patients) < 0.5
+    whose = np.repeat(np.arange(patients), np.where(easy, 30, 1))
+    of_truth = np.where(easy, rng.uniform(0.7, 1.0, patients), rng.uniform(0.0, 0.7, patients))[whose]
+    return np.column_stack([of_truth, 1 - of_truth]), np.zeros(len(whose), np.int64), whose
+
+
+def test_a_patient_with_many_rows_counts_once() -> None:
+    """A row of a new patient is covered; by rows alone, those with many would promise for those with one."""
+    rng = np.random.default_rng(0)
+    patients, rows = [], []
+    for _ in range(200):
+        p, y, whose = recordings(rng, 60)
+        fresh, _, owner = recordings(rng, 60)
+        first = np.unique(owner, return_index=True)[1]
+        for conformal, found in (
+            (ConformalSet.fit("lac", 0.8, p, y, whose), patients),
+            (ConformalSet.fit("lac", 0.8, p, y), rows),
+        ):
+            found.append(conformal.conforming(fresh)[first, 0].mean())
+    assert 0.79 <= np.mean(patients) <= 0.83
+    assert np.mean(rows) < 0.6

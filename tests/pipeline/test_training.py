@@ -11,7 +11,7 @@ from galeno.model.conformal import ConformalSet
 from galeno.model.model import Model
 from galeno.pipeline.context import StepContext
 from galeno.pipeline.runner import RunResult
-from galeno.pipeline.training import FEW_ROWS, fit_model
+from galeno.pipeline.training import FEW_PATIENTS, fit_model
 from galeno.progress import Silent
 from galeno.records import KEY
 from galeno.storage.home import Home
@@ -43,12 +43,12 @@ def test_the_conformal_threshold_holds_its_coverage_on_the_validation_part(
     assert 0 < conformal["threshold"] <= 1
 
 
-def test_few_validation_rows_are_joined_by_out_of_fold_predictions(
+def test_few_validation_patients_are_joined_by_out_of_fold_predictions(
     clinic: Study, clinic_home: Path, done: RunResult
 ) -> None:
     context = context_of(clinic, clinic_home, done.run)
     validation, training = context.rows("validation"), context.rows("train")
-    assert len(validation.labels) < FEW_ROWS
+    assert len(set(validation.patients)) < FEW_PATIENTS
     answers = pl.read_parquet(context.made("learn") / "out-of-fold.parquet").to_numpy()
     assert answers.shape == (len(training.labels), len(clinic.classes))
     inside = ConformalSet.from_dict(context.result("fit")["conformal"]).conforming(answers)

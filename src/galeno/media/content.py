@@ -8,6 +8,7 @@ stays: a spoken name, or one that is burned into the pixels, is not detected.
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from galeno.media.fault import MediaFault
@@ -17,7 +18,9 @@ from galeno.media.signature import Kind, format_of, kind_of
 from galeno.media.sound import read_sound, write_sound
 
 __all__ = [
+    "ENDING",
     "IMAGE_ENDINGS",
+    "MEDIA_TYPE",
     "SOUND_ENDINGS",
     "Content",
     "Kind",
@@ -25,6 +28,7 @@ __all__ = [
     "from_data_url",
     "is_canonical",
     "kind_of",
+    "read_data_url",
     "to_data_url",
 ]
 
@@ -33,8 +37,11 @@ SOUND_ENDINGS = (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".dcm", ".dicom")
 """Endings of names, in lower case, by which a column of paths is taken for images."""
 
-_MEDIA_TYPES = {"flac": "audio/flac", "png": "image/png"}
-_CANONICAL: dict[Kind, str] = {"sound": "flac", "image": "png"}
+ENDING: Mapping[Kind, str] = {"sound": "flac", "image": "png"}
+"""What a content is kept as."""
+MEDIA_TYPE: Mapping[Kind, str] = {"sound": "audio/flac", "image": "image/png"}
+"""Of a content."""
+
 _DATA_URL = re.compile(r"data:[^,;]{0,127}(?:;[^,;]{1,127}){0,8},", re.IGNORECASE)
 _LONGEST_HEAD = 2048
 
@@ -76,7 +83,7 @@ def clean(
 
 def is_canonical(data: bytes, kind: Kind) -> bool:
     """Whether bytes begin as a content of this kind does; nothing is decoded."""
-    return format_of(data) == _CANONICAL[kind]
+    return format_of(data) == ENDING[kind]
 
 
 def to_data_url(content: bytes) -> str:
@@ -85,10 +92,28 @@ def to_data_url(content: bytes) -> str:
     Raises:
         ValueError: the bytes are neither FLAC nor PNG.
     """
-    media_type = _MEDIA_TYPES.get(format_of(content) or "")
-    if media_type is None:
-        raise ValueError("a content is FLAC or PNG")
-    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+    for kind in ENDING:
+        if is_canonical(content, kind):
+            return f"{_head(kind)}{base64.b64encode(content).decode('ascii')}"
+    raise ValueError("a content is FLAC or PNG")
+
+
+def read_data_url(text: str) -> Content | None:
+    """The content that `to_data_url` made a text of; None for any other text."""
+    for kind in ENDING:
+        head = _head(kind)
+        if not text.startswith(head):
+            continue
+        try:
+            data = base64.b64decode(text[len(head) :], validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        return Content(kind, data) if is_canonical(data, kind) else None
+    return None
+
+
+def _head(kind: Kind) -> str:
+    return f"data:{MEDIA_TYPE[kind]};base64,"
 
 
 def from_data_url(text: str, most: int) -> bytes:

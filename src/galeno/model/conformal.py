@@ -4,6 +4,11 @@ Split conformal prediction: a score says how strange a condition is for a row; t
 threshold is the (n + 1) * coverage smallest score of the true conditions of n held-out
 rows, so that a new row's true condition stays below it with that probability.
 
+Rows of one patient are not independent. Where patients have several, each patient counts
+once and each of his rows as a part of him, so that the promise is for a row of a new patient:
+Lee, Barber and Willett, Distribution-free inference with hierarchical data, 2023 (HCP);
+Dunn, Wasserman and Ramdas, JASA 2022. With one row a patient it is the same threshold.
+
     lac  score 1 - p: smallest sets on average. Sadinle, Lei and Wasserman, JASA 2019
     aps  score: probability of all conditions ranked above. Larger sets for harder rows.
          Romano, Sesia and Candès, NeurIPS 2020, without the random part (their u = 1)
@@ -11,7 +16,6 @@ rows, so that a new row's true condition stays below it with that probability.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -35,20 +39,32 @@ class ConformalSet:
     """Largest score that is not ruled out; 1 rules nothing out."""
 
     @classmethod
-    def fit(cls, method: Method, coverage: float, probabilities: Probabilities, labels: Labels) -> Self:
+    def fit(
+        cls,
+        method: Method,
+        coverage: float,
+        probabilities: Probabilities,
+        labels: Labels,
+        patients: NDArray[Any] | None = None,
+    ) -> Self:
         """Set the threshold on rows that neither fitting nor calibration saw.
 
         Args:
             method: lac or aps.
             coverage: share of sets that shall hold the true condition, between 0 and 1.
             probabilities: calibrated, shape (rows, classes).
-            labels: class of each row; rows with -1 are left out. With fewer rows than the coverage
+            labels: class of each row; rows with -1 are left out. With fewer patients than the coverage
                 needs, nothing is ruled out.
+            patients: whose each row is, shape (rows,); None where every row is a patient.
         """
         known = np.flatnonzero(labels >= 0)
-        scores = np.sort(_scores(method, probabilities[known])[np.arange(len(known)), labels[known]])
-        rank = ceil((len(known) + 1) * coverage - 1e-9)
-        threshold = round(float(scores[rank - 1]), 6) if rank <= len(known) else 1.0
+        scores = _scores(method, probabilities[known])[np.arange(len(known)), labels[known]]
+        whose = known if patients is None else patients[known]
+        ids, of_row, rows = np.unique(whose, return_inverse=True, return_counts=True)
+        order = np.argsort(scores, kind="stable")
+        covered = np.cumsum(1 / rows[of_row[order]])  # patients, or parts of them, with a score so small
+        rank = int(np.searchsorted(covered, (len(ids) + 1) * coverage - 1e-9))
+        threshold = round(float(scores[order[rank]]), 6) if rank < len(order) else 1.0
         return cls(method, coverage, threshold)
 
     def conforming(self, probabilities: Probabilities) -> NDArray[np.bool_]:

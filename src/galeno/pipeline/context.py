@@ -85,6 +85,12 @@ class Rows:
     folds: Labels
     """Cross-validation fold of each training row; -1 outside the training part."""
 
+    @property
+    def patients(self) -> NDArray[np.str_]:
+        """Whose each row is, those who share a file as one; shape (rows,)."""
+        who = UNIT if UNIT in self.frame.columns else PATIENT
+        return self.frame[who].cast(pl.String).to_numpy().astype(np.str_)
+
 
 @dataclass(frozen=True, slots=True)
 class StepContext:

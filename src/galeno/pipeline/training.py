@@ -28,8 +28,8 @@ from galeno.pipeline.context import Rows, StepContext
 from galeno.pipeline.describing import MODELS
 from galeno.records import FloatMatrix, Probabilities
 
-FEW_ROWS = 100
-"""Validation rows below which out-of-fold predictions help to set the conformal threshold."""
+FEW_PATIENTS = 100
+"""Validation patients below which out-of-fold predictions help to set the conformal threshold."""
 
 
 def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
     validation = context.rows("validation")
     teaching = context.rows("train", "validation")
     with threadpool_limits(limits=1):
-        conformal, importance, held_out = _hold_out(selection, context, validation)
+        conformal, few, importance, held_out = _hold_out(selection, context, validation)
         ensemble = fit_ensemble(
             selection.choices, study, teaching.frame, teaching.labels, threads=context.threads
         )
@@ -69,7 +69,7 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
     return {
         "files": sorted(files),
         "parity": max((member.parity or 0.0) for member in members),
-        "conformal": {**conformal.to_dict(), "out_of_fold": len(validation.labels) < FEW_ROWS},
+        "conformal": {**conformal.to_dict(), "out_of_fold": few},
         "importance": importance.to_dict(),
         "features": len(ensemble.assembler.names),
         "missing": {
@@ -81,7 +81,7 @@ def fit_model(selection: Selection, context: StepContext) -> dict[str, Any]:
 
 def _hold_out(
     selection: Selection, context: StepContext, validation: Rows
-) -> tuple[ConformalSet, Importance, Probabilities]:
+) -> tuple[ConformalSet, bool, Importance, Probabilities]:
     """What members that learned from the training part alone show on the validation part."""
     study, training = context.study, context.rows("train")
     fitted = fit_ensemble(selection.choices, study, training.frame, training.labels, threads=context.threads)
@@ -90,7 +90,7 @@ def _hold_out(
         return selection.calibration.apply(fitted.probabilities(frame))
 
     held_out = answer(validation.frame)
-    conformal = _conform(held_out, validation, training, context)
+    conformal, few = _conform(held_out, validation, training, context)
     importance = measure_importance(
         answer,
         validation.frame,
@@ -100,24 +100,28 @@ def _hold_out(
         members=len(fitted.members),
         threads=context.threads,
     )
-    return conformal, importance, held_out
+    return conformal, few, importance, held_out
 
 
-def _conform(held_out: Probabilities, validation: Rows, training: Rows, context: StepContext) -> ConformalSet:
-    """The threshold of conformal sets.
+def _conform(
+    held_out: Probabilities, validation: Rows, training: Rows, context: StepContext
+) -> tuple[ConformalSet, bool]:
+    """The threshold of conformal sets, and whether out-of-fold predictions helped to set it.
 
-    A handful of validation rows would rule nothing out. Below FEW_ROWS the out-of-fold predictions count too
+    A handful of patients would rule nothing out. Below FEW_PATIENTS the out-of-fold predictions count too
     (cross-conformal prediction: Vovk, Annals of Mathematics and Artificial Intelligence 2015), without rows
     whose class the fold had no other patient of.
     """
-    probabilities, labels = held_out, validation.labels
-    if len(labels) < FEW_ROWS:
+    probabilities, labels, patients = held_out, validation.labels, validation.patients
+    few = len(np.unique(patients)) < FEW_PATIENTS
+    if few:
         inside = pl.read_parquet(context.made("learn") / "out-of-fold.parquet").to_numpy()
         known = inside[np.arange(len(inside)), training.labels] > 0
         probabilities = np.concatenate([held_out, inside[known]])
         labels = np.concatenate([labels, training.labels[known]])
+        patients = np.concatenate([patients, training.patients[known]])
     wanted = context.study.learning.conformal
-    return ConformalSet.fit(wanted.method, wanted.coverage, probabilities, labels)
+    return ConformalSet.fit(wanted.method, wanted.coverage, probabilities, labels, patients), few
 
 
 def _build(member: FittedMember, matrix: FloatMatrix, n_classes: int) -> Member:

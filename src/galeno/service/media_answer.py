@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from fastapi import Response
 
+from galeno.media.content import ENDING
 from galeno.media.image import read_image
 from galeno.media.picture import highest_shown, image_png, overlay, spectrogram_png
 from galeno.media.sound import read_sound
@@ -23,12 +24,11 @@ SIDE: Final = 512
 LEAST: Final = 0.05
 """Change of a probability that is drawn in full colour at least; else noise would look like a finding."""
 _ROWS: Final = 256
-_ENDINGS: Final[Mapping[str, str]] = {"audio/flac": "flac", "image/png": "png"}
 
 
 def send_file(diagnosis_id: str, held: HeldFile, data: bytes) -> Response:
     """A file as a response; its name tells the diagnosis alone."""
-    name = f"{diagnosis_id}-{held.kind}.{_ENDINGS[held.media_type]}"
+    name = f"{diagnosis_id}-{held.kind}.{ENDING[held.kind]}"
     headers = {**SANDBOX, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(data, media_type=held.media_type, headers=headers)
 

@@ -5,8 +5,6 @@ A file is held to its size and to what its first bytes say before anything is de
 """
 
 import asyncio
-import base64
-import binascii
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -17,7 +15,15 @@ from typing import Any, Final, TypeVar
 
 from galeno.errors import BusyError, InputError
 from galeno.ingest.values import BLANKS, Value, codes_of
-from galeno.media.content import Kind, clean, from_data_url, is_canonical, to_data_url
+from galeno.media.content import (
+    MEDIA_TYPE,
+    Kind,
+    clean,
+    from_data_url,
+    is_canonical,
+    read_data_url,
+    to_data_url,
+)
 from galeno.media.fault import MediaFault
 from galeno.media.limits import LARGEST_SENT, ImageLimits, SoundLimits
 from galeno.model.model import Model
@@ -33,8 +39,6 @@ QUEUE: Final = 64
 _SOUNDS = SoundLimits(bytes=LARGEST_SENT)
 _IMAGES = ImageLimits(bytes=LARGEST_SENT)
 _DECLARED = re.compile(r"data:([^,;]{0,127})", re.IGNORECASE)
-_KEPT: Mapping[str, Kind] = {"data:audio/flac;base64,": "sound", "data:image/png;base64,": "image"}
-_MEDIA_TYPES: Mapping[Kind, str] = {"sound": "audio/flac", "image": "image/png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +47,18 @@ class HeldFile:
 
     Args:
         kind: sound or image.
-        media_type: audio/flac or image/png.
         bytes: how many there are.
         sha256: of them, in hex.
     """
 
     kind: Kind
-    media_type: str
     bytes: int
     sha256: str
+
+    @property
+    def media_type(self) -> str:
+        """audio/flac or image/png."""
+        return MEDIA_TYPE[self.kind]
 
 
 class Decoder:
@@ -174,19 +181,10 @@ def keep_record(record: Mapping[str, object], contents: Mapping[str, bytes | Non
 
 def hold_file(value: object) -> tuple[HeldFile, bytes] | None:
     """What a kept value is a file of, and its bytes; None for any other value."""
-    if not isinstance(value, str) or not value.startswith("data:"):
+    content = read_data_url(value) if isinstance(value, str) else None
+    if content is None:
         return None
-    head = value.partition(",")[0] + ","
-    kind = _KEPT.get(head)
-    if kind is None:
-        return None
-    try:
-        data = base64.b64decode(value[len(head) :], validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    if not is_canonical(data, kind):  # a text that only looks like one
-        return None
-    return HeldFile(kind, _MEDIA_TYPES[kind], len(data), sha256(data).hexdigest()), data
+    return HeldFile(content.kind, len(content.data), sha256(content.data).hexdigest()), content.data
 
 
 def hold_files(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +229,7 @@ def _bytes_of(kind: Kind, value: object) -> bytes:
 def _kind_of(study: Study, name: str) -> Kind | None:
     """What a column holds; None where that is no file, or there is no such column."""
     column = study.columns.get(name)
-    if column is None or column.type not in _MEDIA_TYPES:
+    if column is None or not column.holds_file:
         return None
     return "sound" if column.type == "sound" else "image"
 

@@ -1,7 +1,5 @@
 """Sounds and images in the lake: each content once, by the digest of what it holds."""
 
-import fcntl
-import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -9,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from galeno.errors import LakeError
 from galeno.records import KEY
+from galeno.storage.atomic import alone
 from galeno.storage.lake import Lake
 
 TABLE = "media/contents"
@@ -39,26 +37,13 @@ class Contents:
         An object store has no such lock.
 
         Raises:
-            LakeError: the lake cannot be written to.
+            OutputError: the lake cannot be written to.
         """
         if "://" in str(self._lake.root):
             yield
             return
-        path = Path(self._lake.root) / f"{TABLE}.lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise LakeError(
-                f"the lake cannot be written to ({error.strerror})",
-                where=str(path),
-                remedy="Check who owns the folder, and whether its disk is full",
-            ) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with alone(Path(self._lake.root) / TABLE):
             yield
-        finally:
-            os.close(descriptor)
 
     def keep(self, contents: Iterable[tuple[str, str, bytes]]) -> None:
         """Write those that are not there yet.
