@@ -166,6 +166,14 @@ def test_torchscript_becomes_onnx(tmp_path: Path, channels: int, traced: bool) -
     np.testing.assert_allclose(answer(graph, rows), expected, atol=1e-5)
 
 
+def test_a_backbone_of_one_channel_gets_the_mean_of_three(tmp_path: Path) -> None:
+    tensors, labels = images(24)
+    path = make_script(tmp_path / "b.pt", channels=1)
+    graph = fine_tune(path, tensors, labels, 2, size=SIZE, seed=1, epochs=1, device="cpu")
+    grey = np.repeat(tensors.mean(axis=1, keepdims=True, dtype=np.float32), 3, axis=1)
+    np.testing.assert_allclose(answer(graph, tensors), answer(graph, grey), atol=1e-5)
+
+
 def test_a_backbone_is_trained_on(tmp_path: Path) -> None:
     tensors, labels = images(96)
     path = make_script(tmp_path / "b.pt")

@@ -233,3 +233,6 @@ def test_rows_of_a_patient_are_told_to_stay_together(page, content, make_content
     assert "There are more rows" not in render_report(make_content(split=alone))
     torn = content.split | {"overlap": {"train_test": 1}}
     assert "There are more rows" not in render_report(make_content(split=torn))
+    assert "share a file" not in page
+    joined = render_report(make_content(split=content.split | {"joined": 3}))
+    assert "3 patients share a file with another one and stay on his side." in joined

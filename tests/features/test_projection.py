@@ -69,3 +69,16 @@ def test_directions_of_many_columns_need_no_covariance() -> None:
     turn = main_directions(x, 3)
     assert turn.shape == (200_000, 3)
     assert np.allclose(turn.T @ turn, np.eye(3))
+
+
+def test_scores_say_nothing_where_nothing_is_known() -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random(4000) < 0.1).astype(np.int64)
+    x = rng.normal(size=(4000, 4)).astype(np.float32)
+    projection, made = Projection.fit("scores", x, np.arange(4), sample_of(labels), components=2, seed=0)
+    for said in (made, projection.project(x)):
+        assert np.abs(said.mean(axis=0)).max() < 0.05  # a class of a tenth would give -1.1 with its share
+    moved = projection.of(np.array([5, 1, 3, 2]))
+    wide = np.zeros((4000, 6), np.float32)
+    wide[:, [5, 1, 3, 2]] = x
+    assert np.array_equal(moved.project(wide), projection.project(x))

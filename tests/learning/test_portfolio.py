@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galeno.features.assemble import Assembler
+from galeno.learning.network import NETWORK
 from galeno.learning.portfolio import BASELINE, LARGE, MOST_ROWS, SMALL, portfolio, usable_families, view_of
-from galeno.study import BALANCES, FAMILIES
+from galeno.study import BALANCES, FAMILIES, Study
 
 from .learning_cases import draw_records, make_study
 
@@ -56,6 +57,26 @@ def test_the_views_are_those_of_the_matrix() -> None:
     assembler, _ = Assembler.fit(make_study(), frame, labels, 1, 1)
     for family in FAMILIES:
         assert assembler.view(view_of(family)).size
+
+
+@pytest.mark.parametrize(
+    "recipe", [{"network": "required"}, {"backbone": "b.pt", "fine_tune": True, "network": "none"}]
+)
+@pytest.mark.parametrize("flip", [True, False])
+def test_a_network_is_told_whether_a_mirrored_image_means_the_same(
+    recipe: dict[str, object], flip: bool
+) -> None:
+    study = Study.model_validate(
+        {
+            "name": "s",
+            "records": {"source": "x.csv", "target": "t"},
+            "classes": [{"name": "a"}, {"name": "b"}],
+            "columns": {"film": {"type": "image"}},
+            "features": {"image": {**recipe, "flip": flip}},
+        }
+    )
+    networks = [one for one in portfolio(study, 2000) if one.family == NETWORK]
+    assert [one.params["flip"] for one in networks] == [flip]
 
 
 def test_a_library_that_does_not_load_costs_its_family_and_no_more() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from galeno.errors import LearningError
 from galeno.learning.split import HANDFUL, PARTS, Split, split
-from galeno.records import KEY, PATIENT, SITE, TARGET, TIME
+from galeno.records import KEY, PATIENT, SITE, TARGET, TIME, UNIT
 from galeno.study import Study
 
 CLASSES = ("a", "b", "c", "d")
@@ -271,3 +271,15 @@ def test_seventy_thousand_stays_are_quick() -> None:
     patients_of = result.evidence["patients"]
     total = sum(patients_of.values())
     assert abs(patients_of["test"] - 0.1 * total) < 2
+
+
+def test_patients_who_share_a_file_stay_together_and_are_counted_each() -> None:
+    frame = one_class_each({"a": 30, "b": 30})
+    unit = pl.when(pl.col(PATIENT).rank("dense") <= 20).then(pl.lit("one")).otherwise(pl.col(PATIENT))
+    shared = frame.with_columns(unit.alias(UNIT))
+    found = split(shared, make_study())
+    assert len(set(found.parts[(shared[UNIT] == "one").to_numpy()])) == 1
+    assert sum(found.evidence["patients"].values()) == frame[PATIENT].n_unique() == 60
+    assert sum(part["patients"] for part in found.evidence["classes"]["a"].values()) == 30
+    folds = found.evidence["folds"]
+    assert sum(fold["patients"] for fold in folds) == found.evidence["patients"]["train"]

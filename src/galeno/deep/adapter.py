@@ -22,6 +22,18 @@ class LogProbabilities(nn.Module):  # type: ignore[misc]
         return torch.log_softmax(self.network(x), dim=1)
 
 
+class GreyBackbone(nn.Module):  # type: ignore[misc]
+    """A backbone that takes one channel, for images of three."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The mean of red, green and blue goes in, as in `features.backbone`."""
+        return self.backbone(x.mean(dim=1, keepdim=True))
+
+
 class HeadedBackbone(nn.Module):  # type: ignore[misc]
     """A backbone, its features normalised, and a linear head; logits come out."""
 

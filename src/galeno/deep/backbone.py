@@ -86,7 +86,7 @@ def fine_tune(
     Args:
         path: TorchScript, as `load_backbone` takes it.
         tensors: images (n, 1 or 3, size, size), float32 in the units that the backbone wants, or uint8,
-            of which the graph makes 0..1.
+            of which the graph makes 0..1. Of three channels a backbone that takes one gets the mean.
         labels: class of each row, int64, shape (n,).
         n_classes: columns of the answer.
         size: side of the images, in pixels.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from galeno.deep.adapter import HeadedBackbone, LogProbabilities
+from galeno.deep.adapter import GreyBackbone, HeadedBackbone, LogProbabilities
 from galeno.deep.augmentation import ImageAugmentation
 from galeno.deep.graph import export_graph
 from galeno.deep.lesson import Lesson, calm, choose_device, fit, spread
@@ -70,7 +70,10 @@ def tune_scripted(
         backbone = _open(data, where)
         inputs = torch.from_numpy(np.ascontiguousarray(lesson.tensors))
         scale = 1 / 255 if whole else 1.0
-        if not _answers(backbone, inputs[:2].float() * scale):
+        example = inputs[:2].float() * scale
+        if not _answers(backbone, example) and _answers(backbone, example.mean(dim=1, keepdim=True)):
+            backbone = GreyBackbone(backbone)
+        if not _answers(backbone, example):
             raise SourceError(
                 f"the backbone gives no rows of numbers for images {inputs.shape[1:]}", where=where
             )

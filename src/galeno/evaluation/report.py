@@ -325,13 +325,17 @@ class View:
 
     @property
     def _together(self) -> list[str]:
-        """That rows of a patient, and windows of a sound, stay together, where there are several."""
-        rows, patients = (sum(self.content.split[key].values()) for key in ("rows", "patients"))
-        if self.overlap or rows <= patients:
+        """What stays together: rows of a patient, windows of a sound, and patients who share a file."""
+        if self.overlap:
             return []
-        told = [self.say("split_together", rows=self.figure(rows), patients=self.figure(patients))]
-        if any(column.type == "sound" for column in self.study.features_columns.values()):
-            told.append(self.say("split_windows"))
+        told = []
+        rows, patients = (sum(self.content.split[key].values()) for key in ("rows", "patients"))
+        if rows > patients:
+            told.append(self.say("split_together", rows=self.figure(rows), patients=self.figure(patients)))
+            if any(column.type == "sound" for column in self.study.features_columns.values()):
+                told.append(self.say("split_windows"))
+        if joined := self.content.split.get("joined"):
+            told.append(self.say("split_joined", joined=self.figure(joined)))
         return told
 
     @property

@@ -75,12 +75,13 @@ class Fusion:
                 labels=sample.labels[rows],
                 patients=patients.astype(np.int64),
             )
+            seen = matrix[np.ix_(rows, part.shown)]  # not all columns: what networks take is large
             expert, crossed = Projection.fit(
-                "scores", matrix[rows], part.shown, own, components=len(classes), seed=seed
+                "scores", seen, np.arange(seen.shape[1]), own, components=len(classes), seed=seed
             )
             whole = np.zeros((len(matrix), crossed.shape[1]), np.float32)
             whole[rows] = crossed
-            experts.append(expert)
+            experts.append(expert.of(part.shown))
             said.append(whole)
         empty = np.zeros((len(matrix), 0), np.float32)
         return cls(parts, experts, classes), np.hstack([empty, *said])

@@ -20,8 +20,9 @@ class Projection:
     """A linear map of some columns of the matrix, learned on the fitting rows.
 
     PCA by singular value decomposition, signs fixed. LDA: discriminant scores with Ledoit-Wolf shrinkage
-    of the within-class covariance, turned to their main directions; scores: the same, one a class. The
-    fitting rows get scores of maps learned without their patients.
+    of the within-class covariance, turned to their main directions; scores: one a class, without the shares
+    of the classes, so that nothing is said where nothing is known. The fitting rows get scores of maps
+    learned without their patients.
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class Projection:
             if kind == "pca":
                 projection = cls(kind, shown, *_learn_pca(x, components))
                 return projection, projection.project(matrix)
-            weights, offset = _learn_lda(x, sample.labels, sample.classes)
+            shares = kind == "lda"
+            weights, offset = _learn_lda(x, sample.labels, sample.classes, shares=shares)
             if kind == "scores":
                 turn = np.eye(len(offset))
             else:
@@ -66,7 +68,9 @@ class Projection:
             folds = deal_patients(sample, seed)
             for fold in range(FOLDS):
                 inside = folds == fold
-                weights, offset = _learn_lda(x[~inside], sample.labels[~inside], sample.classes)
+                weights, offset = _learn_lda(
+                    x[~inside], sample.labels[~inside], sample.classes, shares=shares
+                )
                 crossed[inside] = (x[inside] @ weights + offset) @ turn
             return projection, _to_float32(crossed)
 
@@ -75,6 +79,10 @@ class Projection:
         x = matrix[:, self._shown].astype(np.float64)
         # Sparse times dense adds in the same order for one row and for many; a matrix product need not.
         return _to_float32(sparse.csr_array(x) @ self._weights + self._offset)
+
+    def of(self, shown: NDArray[np.int64]) -> Self:
+        """The same map for a matrix that has its columns at these places."""
+        return type(self)(self.kind, shown, self._weights, self._offset)
 
     def arrays(self) -> Arrays:
         """All it learned."""
@@ -110,9 +118,12 @@ def main_directions(x: NDArray[np.float64], most: int) -> NDArray[np.float64]:
 
 
 def _learn_lda(
-    x: NDArray[np.float64], labels: NDArray[np.int64], classes: int
+    x: NDArray[np.float64], labels: NDArray[np.int64], classes: int, *, shares: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights, shape (columns, classes), and offsets of the discriminant scores; absent classes score 0."""
+    """Weights, shape (columns, classes), and offsets of the discriminant scores; absent classes score 0.
+
+    With `shares` a score is also the greater, the more rows a class has.
+    """
     weights, offset = np.zeros((x.shape[1], classes)), np.zeros(classes)
     from sklearn.covariance import ledoit_wolf_shrinkage  # takes seconds, and answering does not need it
 
@@ -128,7 +139,7 @@ def _learn_lda(
     size = float(np.trace(covariance)) / max(x.shape[1], 1)
     covariance = (1 - shrink) * covariance + (shrink * size + 1e-9 * size + 1e-12) * np.eye(x.shape[1])
     learned = np.linalg.solve(covariance, means.T)
-    constant = np.log(counts / counts.sum()) - 0.5 * np.einsum("kj,jk->k", means, learned)
+    constant = -0.5 * np.einsum("kj,jk->k", means, learned) + shares * np.log(counts / counts.sum())
     # Only differences between classes tell them apart; what all scores share would be a direction of its own.
     weights[:, present] = learned - learned.mean(axis=1, keepdims=True)
     offset[present] = constant - constant.mean()

@@ -96,8 +96,9 @@ class Network:
         if self._backbone:
             from galeno.deep.backbone import fine_tune
 
-            size = self._shape[-1]
-            return fine_tune(Path(self._backbone), tensors, labels, count, size=size, seed=self._seed), 3
+            size, seed = self._shape[-1], self._seed
+            path = Path(self._backbone)
+            return fine_tune(path, tensors, labels, count, size=size, seed=seed, flip=self._flip), 3
         from galeno.deep.training import train_network
 
         if self._kind == "sound":

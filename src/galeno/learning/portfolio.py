@@ -96,8 +96,13 @@ def _networks(study: Study) -> list[Candidate]:
             about = {"kind": "image", "shape": [3, image.size, image.size], "flip": image.flip}
             found.append(Candidate(NETWORK, "none", about, seen))
         if column.type == "image" and image.backbone and image.fine_tune:
-            about = {"kind": "image", "shape": [3, image.backbone_size, image.backbone_size]}
-            found.append(Candidate(NETWORK, "none", {**about, "backbone": image.backbone}, seen))
+            about = {
+                "kind": "image",
+                "shape": [3, image.backbone_size, image.backbone_size],
+                "flip": image.flip,
+                "backbone": image.backbone,
+            }
+            found.append(Candidate(NETWORK, "none", about, seen))
     return found
 
 

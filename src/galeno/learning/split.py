@@ -61,17 +61,19 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class _Patients:
-    """The patients of a frame, in hash order.
+    """The patients of a frame, those who share a file as one, in hash order.
 
     Attributes:
         ids: one per patient.
         of_row: shape (rows,), each row's position in `ids`.
+        persons: shape (rows,), a number for each patient by himself, to count them.
         present: shape (patients, classes), whether the patient has a row of the class.
         strata: shape (patients,), rarest class of each; the number of classes where it has none.
     """
 
     ids: list[str]
     of_row: _Ints
+    persons: _Ints
     present: _Bools
     strata: _Ints
 
@@ -132,9 +134,11 @@ def _labels(frame: pl.DataFrame, classes: Sequence[str]) -> _Ints:
 
 
 def _patients(frame: pl.DataFrame, labels: _Ints, study: Study) -> _Patients:
-    who = UNIT if UNIT in frame.columns else PATIENT
-    named = pl.coalesce(pl.col(who).cast(pl.String), pl.col(KEY).cast(pl.String))
-    per_row = frame.select(named.alias(PATIENT))
+    def named(who: str) -> pl.Expr:
+        return pl.coalesce(pl.col(who).cast(pl.String), pl.col(KEY).cast(pl.String))
+
+    per_row = frame.select(named(UNIT if UNIT in frame.columns else PATIENT).alias(PATIENT))
+    persons = frame.select(named(PATIENT).rank("dense").cast(pl.Int64)).to_series().to_numpy()
     ids = sorted(per_row[PATIENT].unique().to_list(), key=lambda patient: _hash(f"{study.seed}\0{patient}"))
     positions = pl.DataFrame({PATIENT: ids, "position": np.arange(len(ids), dtype=np.int64)})
     joined = per_row.join(positions, on=PATIENT, how="left", maintain_order="left")
@@ -146,7 +150,7 @@ def _patients(frame: pl.DataFrame, labels: _Ints, study: Study) -> _Patients:
     strata = np.full(len(ids), len(study.classes), dtype=np.int64)
     for label in rarity[::-1]:
         strata[present[:, label]] = label
-    return _Patients(ids=ids, of_row=of_row, present=present, strata=strata)
+    return _Patients(ids=ids, of_row=of_row, persons=persons, present=present, strata=strata)
 
 
 def _rarest_first(present: _Bools) -> _Ints:
@@ -374,15 +378,15 @@ def _evidence(
     counts = {part: _count(patients, rows, labels, classes) for part, rows in sides.items()}
     return {
         "rows": {part: int(rows.size) for part, rows in sides.items()},
-        "patients": {part: len(owner) for part, owner in owners.items()},
+        "patients": {part: _count_persons(patients, rows) for part, rows in sides.items()},
         "classes": {name: {part: counts[part][name] for part in PARTS} for name in classes},
         "folds": [
             {
                 "rows": int(rows.size),
-                "patients": len(owner),
+                "patients": _count_persons(patients, rows),
                 "classes": _count(patients, rows, labels, classes),
             }
-            for rows, owner in zip(fold_sides, fold_owners, strict=True)
+            for rows in fold_sides
         ],
         "rows_without_class": int(np.sum(labels < 0)),
         "overlap": overlap,
@@ -397,8 +401,12 @@ def _count(
     counts: dict[str, dict[str, int]] = {}
     for label, name in enumerate(classes):
         own = rows[labels[rows] == label]
-        counts[name] = {"rows": int(own.size), "patients": len(np.unique(patients.of_row[own]))}
+        counts[name] = {"rows": int(own.size), "patients": _count_persons(patients, own)}
     return counts
+
+
+def _count_persons(patients: _Patients, rows: _Ints) -> int:
+    return len(np.unique(patients.persons[rows]))
 
 
 def _digest(ids: Iterable[str]) -> str:
