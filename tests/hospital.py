@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from command_line import INSTALLED, installed
+from command_line import INSTALLED, galeno
 from small_knowledge import write_small_knowledge, write_small_merge
 
 ROLES = ("clinician", "engineer", "auditor", "admin")
@@ -55,10 +55,8 @@ def free_port() -> int:
 
 def add_user(home: Path, name: str, role: str, *options: str, **environment: str) -> str:
     """Add a user; returns the key."""
-    done = installed(
-        "users", "add", name, "--role", role, "--home", home, "--json", *options, **environment
-    ).ended(0)
-    return str(done.object["key"])
+    done = galeno("users", "add", name, "--role", role, "--home", home, "--json", *options, **environment)
+    return str(done.ended(0).object["key"])
 
 
 @cache

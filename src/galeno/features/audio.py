@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from galeno.features.convolutions import convolve, name_convolutions
 from galeno.features.rhythm import describe_rhythm, name_rhythm
@@ -125,6 +124,8 @@ def log_mel(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
 
 def _prepare(samples: NDArray[np.float32], rate: int) -> FloatArray:
     """A sound of at least one frame, at RATE, within the band, the power of its middle frames about 1."""
+    from scipy import signal  # takes a second, and most studies have no sounds
+
     if not _SLOWEST <= rate <= _FASTEST:
         raise ValueError(f"rate must be between {_SLOWEST} and {_FASTEST}")
     sound = np.nan_to_num(np.asarray(samples, np.float64), posinf=0.0, neginf=0.0)
@@ -146,6 +147,8 @@ def _prepare(samples: NDArray[np.float32], rate: int) -> FloatArray:
 @cache
 def _band_pass() -> NDArray[np.float64]:
     """Butterworth of order 3 a side, as second-order sections; run both ways it keeps the phase."""
+    from scipy import signal
+
     sections: NDArray[np.float64] = signal.butter(3, (LOWEST, HIGHEST), "bandpass", fs=RATE, output="sos")
     return sections
 

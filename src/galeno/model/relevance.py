@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from galeno.errors import InputError, NotFoundError
 from galeno.features.encoder import DESCRIPTION
@@ -144,6 +144,8 @@ def _slower(sound: Sound) -> Sound:
     """The sound at the rate that it is described at, or at its own where that is lower."""
     if sound.rate <= _RATE:
         return sound
+    from scipy import signal  # takes a second, and most models have no sounds
+
     ratio = Fraction(_RATE, sound.rate).limit_denominator(_FINEST)
     samples = signal.resample_poly(sound.samples, ratio.numerator, ratio.denominator)
     return Sound(samples.astype(np.float32), _RATE)
@@ -161,6 +163,8 @@ def _parts(sound: Sound) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def _hide_bands(sound: Sound, bands: Sequence[float], spans: Sequence[float]) -> Iterator[Sound]:
     """The sound with one band of one span brought to its quiet level, part by part, lowest band first."""
+    from scipy import signal
+
     frame = min(_FRAME, len(sound.samples))
     frequencies, times, waves = signal.stft(sound.samples, sound.rate, nperseg=frame)
     size = np.abs(waves)
