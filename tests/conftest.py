@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from chest import open_chest
 from clinic import clinic_study
 from postgres import fresh_journal_url, fresh_postgres_url, postgres, postgres_url
 
 from galeno.study import Study
+from galeno.study_file import load_study
 
 if TYPE_CHECKING:
     from galeno.pipeline.runner import RunResult
@@ -69,3 +71,14 @@ def done(clinic: Study, clinic_home: Path) -> "RunResult":
     from galeno.pipeline.runner import run_study
 
     return run_study(clinic, clinic_home, threads=2)
+
+
+@pytest.fixture(scope="session")
+def chest_home(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose champion reads sounds and images; copy it before it is written to."""
+    from galeno.pipeline.runner import run_study
+
+    home = make_home()
+    run_study(load_study(open_chest(tmp_path_factory.mktemp("chest"))), home, threads=1)
+    home.chmod(0o700)
+    return home

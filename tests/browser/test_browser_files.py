@@ -2,18 +2,16 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from axe_checker import faults, read_axe
-from chest import draw_xray, open_chest, record_breath
+from chest import draw_xray, record_breath
 from hospital import Hospital, open_hospital
 from ward_story import FLAGS, Desk, OpenDesk, set_password
-
-from galeno.pipeline.runner import run_study
-from galeno.study_file import load_study
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -40,10 +38,10 @@ def browser() -> "Iterator[Browser]":
 
 
 @pytest.fixture(scope="module")
-def chest(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+def chest(chest_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     """A service whose champion reads X-rays and breath sounds."""
-    home = make_home()
-    run_study(load_study(open_chest(tmp_path_factory.mktemp("chest"))), home, threads=1)
+    home = tmp_path_factory.mktemp("chest") / "home"
+    shutil.copytree(chest_home, home)
     home.chmod(0o700)
     with open_hospital(home) as opened:
         set_password(home, "clinician.one")
@@ -214,6 +212,140 @@ def test_whoever_refuses_the_microphone_is_told(open_desk: OpenDesk, chest: Hosp
     at_the_form(desk, "refused")
     desk.press("Record")
     desk.page.get_by_role("status").filter(has_text="does not allow the microphone").wait_for()
+
+
+def test_a_microphone_that_fails_later_is_let_go(open_desk: OpenDesk, chest: Hospital) -> None:
+    desk = open_desk("en", hospital=chest, permissions=["microphone"])
+    desk.page.add_init_script("""
+        const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (what) => (window.given = await ask(what));
+        const add = AudioWorklet.prototype.addModule;
+        AudioWorklet.prototype.addModule = function (address) {
+            AudioWorklet.prototype.addModule = add;
+            return Promise.reject(new DOMException("", "AbortError"));
+        };
+    """)
+    at_the_form(desk, "failing")
+    desk.press("Record")
+    desk.page.get_by_role("status").filter(has_text=desk.say("No microphone can be used.")).wait_for()
+    assert desk.page.evaluate("given.getTracks().map((track) => track.readyState)") == ["ended"]
+    desk.press("Record")  # the second time it works
+    desk.page.get_by_role("button", name="Stop", exact=True).wait_for()
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_what_the_service_refuses_is_told_before_it_is_sent(
+    open_desk: OpenDesk, chest: Hospital, breath: Path, language: str
+) -> None:
+    desk, axe = open_desk(language, hospital=chest), read_axe()
+    page = desk.page
+    at_the_form(desk, f"refused-{language}")
+    field = page.locator('[name="v.breath"]')
+    said = page.locator('[data-media="sound"] .media-said')
+
+    def choose_made(name: str, kind: str, size: int, column: str = "breath") -> None:
+        """Choose a file that the page makes: no test sends so much to the browser."""
+        page.locator(f'[name="v.{column}"]').evaluate(
+            """(field, [name, kind, size]) => {
+                const held = new DataTransfer();
+                held.items.add(new File([new Uint8Array(size)], name, { type: kind }));
+                field.files = held.files;
+                field.dispatchEvent(new Event("change", { bubbles: true }));
+            }""",
+            [name, kind, size],
+        )
+
+    mib = 1 << 20
+    for name, kind, size, why in (
+        ("breath.m4a", "audio/mp4", 9, desk.say("Sounds are read from WAV, FLAC, OGG and MP3 files.")),
+        ("breath.webm", "video/webm", 9, desk.say("Sounds are read from WAV, FLAC, OGG and MP3 files.")),
+        ("breath.wav", "audio/wav", 32 * mib + 1, desk.say("This file is too large.")),
+    ):
+        choose(desk, "breath", breath)
+        page.locator('[data-media="sound"] canvas').wait_for()
+        choose_made(name, kind, size)
+        assert name in said.inner_text()
+        assert why in said.inner_text()
+        assert field.input_value() == ""
+        assert page.locator('[data-media="sound"] .media-shown').is_hidden()
+    assert faults(desk, axe) == []
+    choose_made("scan", "", 30 * mib, "xray")  # as DICOM files often are: without an ending
+    page.locator('[data-media="image"]').get_by_text(desk.say("Remove"), exact=True).wait_for()
+    choose_made("breath.wav", "audio/wav", 30 * mib)
+    assert desk.say("With this one the files together are too large.") in said.inner_text()
+    assert field.input_value() == ""
+    assert page.locator('[name="v.xray"]').input_value() != ""
+
+
+def test_a_very_long_sound_is_not_unpacked(open_desk: OpenDesk, chest: Hospital, tmp_path: Path) -> None:
+    desk = open_desk("en", hospital=chest)
+    desk.page.add_init_script("""
+        window.unpacked = 0;
+        const decode = BaseAudioContext.prototype.decodeAudioData;
+        BaseAudioContext.prototype.decodeAudioData = function (...what) {
+            window.unpacked += 1;
+            return decode.apply(this, what);
+        };
+    """)
+    at_the_form(desk, "very long")
+    said = desk.page.locator('[data-media="sound"] .media-said')
+    for seconds, message, times in ((601, "This sound is too long.", 0), (599, "599.0 s", 1)):
+        path = tmp_path / f"{seconds}.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 1, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(8000 * seconds))
+        choose(desk, "breath", path)
+        said.filter(has_text=message).wait_for()
+        assert desk.page.evaluate("unpacked") == times
+        assert bool(desk.page.locator('[name="v.breath"]').input_value()) == bool(times)
+
+
+def test_an_upload_that_was_stopped_is_sent_again(open_desk: OpenDesk, chest: Hospital) -> None:
+    desk = open_desk("en", hospital=chest)
+    page = desk.page
+    at_the_form(desk, "stopped")
+    desk.fill(age="44")
+    page.evaluate("""() => {
+        window.sent = 0;
+        window.stopped = true;
+        addEventListener("submit", (event) => {
+            window.sent += !event.defaultPrevented;
+            if (window.stopped) event.preventDefault();  // for the page it is as if the browser were stopped
+        });
+    }""")
+    button = page.get_by_role("button", name=desk.say("Get the diagnosis"), exact=True).last
+    button.dblclick()
+    sending = page.get_by_role("status").filter(has_text=desk.say("This is being sent."))
+    assert page.evaluate("sent") == 1, "a double click sends once"
+    assert sending.count() == 0
+    page.wait_for_timeout(2000)
+    button.click()
+    sending.wait_for()
+    assert page.evaluate("sent") == 1
+    page.evaluate("window.stopped = false")
+    button.click()
+    desk.diagnosis()
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_without_script_too_large_files_take_nothing_with_them(
+    open_desk: OpenDesk, chest: Hospital, tmp_path: Path, language: str
+) -> None:
+    """The browser sends all of it before it looks at the answer, which is a page with what was typed."""
+    desk = open_desk(language, hospital=chest, script=False)
+    at_the_form(desk, "large")
+    desk.fill(age="44")
+    large = tmp_path / "large.wav"
+    large.write_bytes(bytes(30 << 20))
+    choose(desk, "xray", large)
+    choose(desk, "breath", large)
+    desk.press("Get the diagnosis")
+    desk.sees(desk.say("The files together are too large"))
+    assert desk.typed("age") == {"age": "44"}
+    assert (
+        desk.page.get_by_text(desk.say("The file that was sent here is not kept: choose it again.")).count()
+        == 2
+    )
 
 
 def test_without_script_there_is_a_page_for_each_file(

@@ -3,9 +3,9 @@
 import base64
 import hashlib
 import json
-import os
-import time
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,13 @@ import numpy as np
 import polars as pl
 import pytest
 from chest import CANARY, STUDY, draw_xray, record_breath
+from deltalake import DeltaTable
 from patients import Ward, open_ward
 
 from galeno.errors import LakeError, NotFoundError, RunError
 from galeno.governance.erasure import erase
 from galeno.governance.extract import export, to_bundle
+from galeno.governance.leftovers import receive
 from galeno.governance.orphans import drop_orphans
 from galeno.media.content import clean
 from galeno.pipeline.runner import prepare_run, run_step
@@ -55,6 +57,18 @@ class Chest:
     def held(self) -> set[str]:
         """Digests of the contents in the lake."""
         return {str(key) for part in self.lake.scan(TABLE, ["_key"]) for key in part["_key"]}
+
+    def holders(self, file: bytes) -> list[Path]:
+        """Files of the contents that hold an image, or name it by its digest."""
+        found = []
+        for path in sorted(path for path in (self.ward.home.lake / TABLE).rglob("*") if path.is_file()):
+            held = {path.read_bytes()}
+            if path.suffix == ".parquet" and path.parent.name != "_delta_log":  # compressed
+                held |= set(pl.read_parquet(path, hive_partitioning=False)["content"])
+            words = (clean("image", file).data, digest("image", file).encode())
+            if any(word in each for word in words for each in held):
+                found.append(path)
+        return found
 
     def described(self) -> set[str]:
         """Digests that the run kept a description of."""
@@ -104,11 +118,8 @@ def test_the_patients_own_files_go_and_shared_ones_stay(chest: Chest) -> None:
     assert report.lake[TABLE] == 1
     assert report.remains == ()
     assert chest.faulty() == ["other cut.wav"]
-    folder = chest.ward.home.lake / TABLE
-    for path in folder.rglob("*"):
-        if path.is_file():
-            assert own.encode() not in path.read_bytes()
-            assert clean("image", OWN).data not in path.read_bytes()
+    assert chest.holders(OWN) == []
+    assert chest.holders(SHARED)
     erase(OTHER, **chest.ward.parts)
     assert chest.held() == set()
 
@@ -138,18 +149,45 @@ def test_a_report_that_may_show_the_patient_goes(chest: Chest) -> None:
 def test_what_killed_processes_left_goes_with_every_erasure(chest: Chest, patient: str) -> None:
     home = chest.ward.home
     (chest.run.root / "steps" / "ingest.json").unlink()  # as of a run that was killed in its first step
-    gathered, stale, young = chest.run.root / "ingest" / "files", home.receiving / "a", home.receiving / "b"
-    for folder in (gathered, stale, young):
-        folder.mkdir(parents=True)
-        (folder / digest("image", OWN)).write_bytes(clean("image", OWN).data)
-    long_ago = time.time() - 2 * 3600
-    os.utime(stale, (long_ago, long_ago))
-    if patient == ERASED:
-        erase(patient, **chest.ward.parts)
-    else:
-        with pytest.raises(NotFoundError):
+    table, name = home.lake / TABLE, "_batch=x/part-0.snappy.parquet"
+    Contents(chest.lake).keep([("e" * 64, "image", b"of rows that never came")])
+    with receive(home) as at_work:
+        left = [
+            chest.run.root / "ingest" / "files" / "f", home.receiving / "a" / "f", table / f"{name}#1",
+            home.lake / "begun" / name, home.lake / "begun" / f"{name}#2", table / "_delta_log" / "9.json#1",
+        ]  # fmt: skip
+        for file in (*left, at_work / "f"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(clean("image", OWN).data)
+        with nullcontext() if patient == ERASED else pytest.raises(NotFoundError):
             erase(patient, **chest.ward.parts)
-    assert [folder.exists() for folder in (gathered, stale, young)] == [False, False, True]
+        assert [file for file in (*left, at_work / "f") if file.exists()] == [at_work / "f"]
+    assert "e" * 64 not in chest.held()
+    assert [path for path in home.receiving.iterdir() if path != at_work] == []
+
+
+def test_a_removal_that_was_cut_off_is_ended(chest: Chest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_: Contents, digests: Collection[str]) -> None:
+        (gone,) = digests
+        DeltaTable(chest.ward.home.lake / TABLE).delete(f"\"_key\" = '{gone}'")  # and not yet a vacuum
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Contents, "remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            erase(ERASED, **chest.ward.parts)
+    assert chest.holders(OWN)
+    erase(ERASED, **chest.ward.parts)
+    assert chest.holders(OWN) == []
+    assert chest.held() == {digest("image", SHARED), digest("image", THEIRS), digest("sound", BREATH)}
+
+
+def test_contents_that_were_written_and_never_committed_go(chest: Chest) -> None:
+    (path,) = (path for path in chest.holders(OWN) if path.suffix == ".parquet")
+    shutil.copy(path, path.with_name("part-00001-0-c000.snappy.parquet"))
+    erase(ERASED, **chest.ward.parts)
+    assert chest.holders(OWN) == []
+    assert chest.holders(SHARED)
 
 
 def test_a_run_at_work_keeps_its_files(chest: Chest) -> None:

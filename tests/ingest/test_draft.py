@@ -8,7 +8,7 @@ import pytest
 
 from galeno.errors import StudyError
 from galeno.ingest.contract import Contract
-from galeno.ingest.draft import draft, draft_study
+from galeno.ingest.draft import NETWORK_MINUTES, draft, draft_study
 from galeno.ingest.source import read_source
 from galeno.study import Study
 from galeno.study_file import dump_study, load_study
@@ -209,6 +209,52 @@ def test_images_keep_their_size(tmp_path: Path, side: int, size: int) -> None:
     assert sorted(drafted.study.class_names) == ["0", "1"]
     assert list(drafted.left_out) == ["part"]
     assert drafted.study.features.image.size == size
+
+
+FILMS = pl.DataFrame(
+    {
+        "patient_id": [f"p{i // 2}" for i in range(N)],
+        "film": ["none.png" if i // 2 % 3 == 0 else f"f{i}.png" for i in range(N)],
+        "logo": ["logo.png"] * 90 + ["?"] * 10,
+        "age": [20 + i // 3 for i in range(N)],
+        "condition": ["normal" if i // 2 % 3 else "ill" for i in range(N)],
+    }
+)
+
+
+def test_one_file_for_all_is_left_out_and_for_many_is_told() -> None:
+    drafted = draft(FILMS, name="s", source="x.csv", target="condition")
+    assert [found.column for found in drafted.attachments] == ["film"]
+    assert drafted.left_out == {"logo": "names the same file wherever it names one"}
+    assert set(drafted.study.columns) == {"film", "age"}
+    assert drafted.shared == {"film": 17}, "of 50 patients"
+    rows = draft(FILMS.drop("patient_id"), name="s", source="x.csv", target="condition")
+    assert rows.shared == {"film": 34}, "each row is a patient"
+    few = FILMS.with_columns(film=pl.Series([f"f{max(i, 5)}.png" for i in range(N)]))
+    assert draft(few, name="s", source="x.csv", target="condition").shared == {}
+    cells = pl.Series([b"\x89PNG\r\n\x1a\n" + bytes([i // 40]) for i in range(N)])
+    held = FILMS.with_columns(film=cells, logo=cells.gather([0] * N))
+    drafted = draft(held, name="s", source="x.parquet", target="condition")
+    assert list(drafted.left_out) == ["logo"]
+    assert drafted.shared == {"film": 20}
+
+
+@pytest.mark.parametrize(
+    ("patients", "pictured", "network"), [(1000, 1000, True), (999, 999, False), (1500, 999, False)]
+)
+def test_a_network_needs_many_patients_with_images(patients: int, pictured: int, network: bool) -> None:
+    rows = range(2 * patients)
+    frame = pl.DataFrame(
+        {
+            "patient_id": [f"p{i // 2}" for i in rows],
+            "film": [f"{i}.png" if i // 2 < pictured else "" for i in rows],
+            "condition": ["ill" if i // 2 % 2 else "well" for i in rows],
+        }
+    )
+    study = draft_study(frame, name="s", source="x.csv", target="condition")
+    assert (study.split.folds, study.learning.budget.minutes == NETWORK_MINUTES) == (
+        (3, True) if network else (5, False)
+    )
 
 
 def test_leaks_are_declared_and_dropped() -> None:

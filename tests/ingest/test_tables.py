@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from galeno.errors import SourceError
+from galeno.ingest import tables
 from galeno.ingest.tables import frame_of_rows, iter_table, read_table
 
 
@@ -119,6 +120,45 @@ def test_parts_join_to_the_whole(
         assert [p.height for p in parts[:-1]] == [part] * (len(parts) - 1)
         assert pl.concat(parts).equals(frame)
         assert read_table(folder / name).equals(frame)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.jsonl"])
+def test_parts_have_fewer_rows_where_rows_are_long(tmp_path: Path, name: str) -> None:
+    frame = pl.DataFrame({"number": list("0123456789"), "file": ["A" * 100_000] * 10})
+    write = {"csv": pl.DataFrame.write_csv, "parquet": pl.DataFrame.write_parquet}
+    write.get(name.partition(".")[2], pl.DataFrame.write_ndjson)(frame, tmp_path / name)
+    for size, most in ((1, 1), (250_000, 3), (10**7, 7)):
+        parts = list(iter_table(tmp_path / name, 7, size))
+        assert pl.concat(parts).equals(frame)
+        assert max(part.height for part in parts) in {most, max(1, most - 1)}
+        assert all(part.estimated_size() < size + 200_000 for part in parts)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_cell_may_be_longer_than_a_block(tmp_path: Path, name: str) -> None:
+    cells = ["first", "x\ny", "A" * (20 << 20), "last"]
+    rows = "".join(f'{number},"{cell}"\n' for number, cell in enumerate(cells))
+    frame = read_table(put(tmp_path / name, f"number,file\n{rows}"))
+    assert frame["number"].to_list() == ["0", "1", "2", "3"]
+    assert frame["file"].to_list() == cells
+
+
+def test_larger_blocks_go_on_where_smaller_ones_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BLOCKS", (64, 1024, 4096))
+    lengths = [3] * 50 + [500] + [3] * 50 + [3000] + [3] * 50
+    rows = [f'{number},"{"A" * length}"' for number, length in enumerate(lengths)]
+    path = put(tmp_path / "a.csv", "\n".join(["number,file", *rows]))
+    assert [len(cell) for cell in read_table(path)["file"]] == lengths
+    assert read_table(path)["number"].to_list() == [str(number) for number in range(len(lengths))]
+    with pytest.raises(SourceError, match="line 154: 1 values"):
+        read_table(put(path, "\n".join(["number,file", *rows, "SECRET"])))
+    with pytest.raises(SourceError, match=r"a row is longer than .*, or a quote is opened and never closed"):
+        read_table(put(path, "\n".join(["number,file", f'0,"{"A" * 10_000}"'])))
+    with pytest.raises(SourceError, match="or a quote is opened and never closed") as caught:
+        read_table(put(path, "\n".join(["number,file", '0,"SECRET', *["1,2"] * 5000])))
+    assert "SECRET" not in str(caught.value)
 
 
 def test_rows_of_a_driver() -> None:

@@ -60,6 +60,13 @@ def test_transparency_is_over_black() -> None:
     assert not shown[4:].any()
 
 
+def test_what_is_half_transparent_is_darker_in_every_row() -> None:
+    colours = np.random.default_rng(5).integers(0, 256, (600, 7, 4), np.uint8)
+    over = pillow.new("RGBA", (7, 600), (0, 0, 0, 255))
+    whole = np.asarray(pillow.alpha_composite(over, pillow.fromarray(colours)).convert("RGB"))
+    assert np.array_equal(read_image(picture_file("PNG", colours)).pixels, whole)
+
+
 def test_wide_greys_are_brought_to_8_bits() -> None:
     wide = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32)
     for most, divisor in ((65535, 257), (4095, 4095 / 255), (255, 1)):

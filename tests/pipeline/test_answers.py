@@ -11,10 +11,16 @@ import pytest
 from command_line import galeno
 from striped_cells import PICTURES, Cells
 
-from galeno.errors import OutputError
+from galeno.errors import OutputError, SourceError
 from galeno.ingest.tables import read_table
-from galeno.pipeline import scoring
-from galeno.pipeline.answers import PATIENT_COLUMNS, PATIENT_REASON, patients_of, review_beside
+from galeno.pipeline import gathering, scoring
+from galeno.pipeline.answers import (
+    PATIENT_COLUMNS,
+    PATIENT_REASON,
+    identify,
+    patients_of,
+    review_beside,
+)
 from galeno.pipeline.loading import load
 from galeno.pipeline.scoring import evaluate_file, predict_file
 
@@ -95,6 +101,29 @@ def test_a_row_of_a_faulty_file_is_answered_and_told(cells: Cells, broken: Path)
     assert answers["patient_probability"][11] == answers["probability"][11]
 
 
+def test_answers_do_not_depend_on_how_many_files_memory_holds(
+    cells: Cells, broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = [broken.with_name(f"{name}.parquet") for name in ("whole", "parts")]
+    predict_file(cells.model, broken, outputs[0])
+    figures = evaluate_file(cells.model, broken)
+    monkeypatch.setattr(gathering, "PART", 1)
+    predict_file(cells.model, broken, outputs[1])
+    whole, parts = map(pl.read_parquet, outputs)
+    told = ["row", "condition", "reasons", "patient_condition"]
+    assert parts.select(told).equals(whole.select(told))
+    assert parts["probability"].to_list() == pytest.approx(whole["probability"].to_list(), abs=1e-6)
+    apart = evaluate_file(cells.model, broken)
+    assert (apart["confusion"], apart["faults"]) == (figures["confusion"], figures["faults"])
+
+
+def test_names_of_files_hold_no_files(cells: Cells) -> None:
+    raw = pl.DataFrame({"picture": ["a.png", None, f"DATA:image/png;base64,{'A' * 100_000}"]})
+    names = identify(cells.model, raw, 0, pl.DataFrame({"condition": ["lying"] * 3})).files["picture"]
+    assert names.to_list() == ["a.png", None, None]
+    assert names.to_arrow().get_total_buffer_size() < 1000
+
+
 def test_the_review_holds_what_is_not_sure_and_nothing_else(
     cells: Cells, broken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +198,25 @@ def test_json_lines_may_leave_the_patient_out(
     without.write_csv(tmp_path / "nobody.csv")
     predict_file(cells.model, tmp_path / "nobody.csv", tmp_path / "nobody.parquet")
     assert not set(PATIENT_COLUMNS) & set(pl.read_parquet_schema(tmp_path / "nobody.parquet"))
+
+
+def test_rows_in_a_row_without_a_target_are_counted(
+    cells: Cells, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "MEDIA_BATCH", 2)
+    rows = cells.table.head(6).to_dicts()
+    shutil.copytree(cells.folder / "pictures", tmp_path / "pictures")
+    for name, without in (("first", {0, 1, 2}), ("last", {2, 3, 4, 5}), ("all", set(range(6)))):
+        kept = [
+            {key: row[key] for key in row if key != "kind" or at not in without}
+            for at, row in enumerate(rows)
+        ]
+        (tmp_path / f"{name}.JSONL").write_text("\n".join(map(json.dumps, kept)), encoding="utf-8")
+    for name, unlabelled in (("first", 3), ("last", 4)):
+        found = evaluate_file(cells.model, tmp_path / f"{name}.JSONL")
+        assert (found["n"], found["unlabelled"]) == (6 - unlabelled, unlabelled)
+    with pytest.raises(SourceError, match="no column 'kind', the target"):
+        evaluate_file(cells.model, tmp_path / "all.JSONL")
 
 
 def test_a_row_without_a_patient_is_of_its_record(cells: Cells, tmp_path: Path) -> None:

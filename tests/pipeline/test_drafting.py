@@ -96,6 +96,17 @@ def test_sounds_are_seen_and_explained(tmp_path: Path) -> None:
         assert words in told
 
 
+def test_a_file_of_many_patients_is_told(tmp_path: Path) -> None:
+    frame = pl.read_csv(write_recordings(tmp_path), infer_schema=False)
+    same = pl.Series([name if at % 9 else "p0_0.wav" for at, name in enumerate(frame["file"])])
+    logo = pl.lit("p0_0.wav").alias("logo")
+    frame.with_columns(logo, file=same).write_csv(tmp_path / "recordings.csv")
+    told = "\n".join(draft_file(str(tmp_path / "recordings.csv"), "condition", tmp_path / "s.yaml"))
+    assert "file: 10 of 30 patients name the same file" in told
+    assert "Left out: logo (names the same file wherever it names one)" in told
+    assert "logo" not in load_study(tmp_path / "s.yaml").columns
+
+
 def test_sounds_that_are_not_there_are_told(tmp_path: Path) -> None:
     notes = draft_file(str(write_recordings(tmp_path, files=False)), "condition", tmp_path / "s.yaml")
     assert load_study(tmp_path / "s.yaml").columns["file"].type == "sound"

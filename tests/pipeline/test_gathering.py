@@ -10,6 +10,7 @@ import soundfile
 from galeno.ingest.columns import FAULTS
 from galeno.ingest.contract import Contract
 from galeno.media.content import to_data_url
+from galeno.pipeline import gathering
 from galeno.pipeline.gathering import attach_files, fingerprint_files, gather_files, place_of
 from galeno.records import KEY
 from galeno.storage.contents import TABLE, Contents
@@ -93,13 +94,33 @@ def test_what_is_diagnosed_gets_contents_beside_its_row(table: Path) -> None:
     contract = Contract(study)
     frame = pl.read_csv(table, infer_schema=False)
     with place_of(study, table) as place:
-        attached, faults = attach_files(frame, contract, place)
+        ((attached, faults),) = attach_files(frame, contract, place)
     assert faults == [(f"{rule}:file",) if rule else () for rule in RULES]
     assert attached["file"].dtype == pl.Binary
     assert attached["file"].is_null().to_list() == [rule != "" or row == 7 for row, rule in enumerate(RULES)]
     typed, reasons = contract.answer(attached)
     assert typed["file"].equals(attached["file"])
     assert not any(reasons)
+
+
+def test_no_more_files_are_read_at_a_time_than_memory_holds(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study(table)
+    contract = Contract(study)
+    frame = pl.read_csv(table, infer_schema=False)
+    with place_of(study, table) as place:
+        ((whole, faults),) = attach_files(frame, contract, place)
+        sizes = whole["file"].bin.size()
+        monkeypatch.setattr(gathering, "PART", sizes[0] + 1)
+        parts = list(attach_files(frame, contract, place))
+        none = pl.DataFrame({"age": ["1", "2"]})
+        ((attached, nothing),) = attach_files(none, contract, place)
+    assert attached.equals(none)
+    assert nothing == [(), ()]
+    assert [part.height for part, _ in parts] == [2, 7]
+    assert pl.concat([part for part, _ in parts]).equals(whole)
+    assert [fault for _, found in parts for fault in found] == faults
 
 
 def test_values_by_themselves_need_no_file(table: Path) -> None:
@@ -111,7 +132,7 @@ def test_values_by_themselves_need_no_file(table: Path) -> None:
     url = to_data_url(content)
     frame = pl.DataFrame({"file": [url, url.replace("data:", "DATA:"), "f" * 64, None]})
     with place_of(study, table) as place:
-        attached, faults = attach_files(frame, contract, place)
+        ((attached, faults),) = attach_files(frame, contract, place)
     assert attached["file"].to_list() == [content, content, None, None]
     assert faults == [(), (), ("missing_file:file",), ()]  # a digest is a name like any other
     typed, _ = contract.answer_record({"file": url})
@@ -123,7 +144,7 @@ def test_a_name_never_leads_out_of_its_place(table: Path) -> None:
     study = make_study(table)
     frame = pl.DataFrame({"file": ["../secret.wav", str(table.parent.parent / "secret.wav")]})
     with place_of(study, table) as place:
-        attached, faults = attach_files(frame, Contract(study), place)
+        ((attached, faults),) = attach_files(frame, Contract(study), place)
     assert attached["file"].null_count() == 2
     assert faults == [("missing_file:file",)] * 2
 

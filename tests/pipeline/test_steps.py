@@ -8,11 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 from clinic import clinic_study, open_clinic, visits
+from striped_cells import STUDY, Cells
 
 from galeno.errors import ContractError, LearningError
 from galeno.pipeline.loading import load, open_registry
 from galeno.pipeline.runner import RunResult, prepare_run, run_step, run_study
 from galeno.pipeline.steps import STEPS
+from galeno.progress import Silent
 from galeno.study_file import load_study
 
 GRAVE = ("gate.per_class.grave.recall=0.99", "gate.min_patients=50")
@@ -55,6 +57,34 @@ def test_no_good_row_is_an_error_of_its_own(tmp_path: Path) -> None:
     study = load_study(open_clinic(tmp_path, visits().with_columns(condition=pl.lit("Z"))))
     with pytest.raises(LearningError, match=r"clinic\.csv: no row passed validation.*validation\.json"):
         run_study(study, tmp_path / "home")
+
+
+class Noting(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(("alone", "told"), [(40, ""), (20, "20 patients share"), (0, "40 patients share")])
+def test_patients_who_share_a_file_are_told(cells: Cells, tmp_path: Path, alone: int, told: str) -> None:
+    frame = cells.table.filter(pl.col("scan").str.slice(1).cast(pl.Int64) % 3 == 0).with_row_index("n")
+    own = pl.when(pl.col("n") < alone).then(pl.col("picture")).otherwise(pl.lit("117.png"))
+    cells.write(tmp_path, frame.with_columns(picture=own).drop("n"), "cells.csv")
+    (tmp_path / "cells.yaml").write_text(STUDY, encoding="utf-8")
+    name = prepare_run(load_study(tmp_path / "cells.yaml"), tmp_path / "home")
+    reporter = Noting()
+    run_step(name, "ingest", tmp_path / "home")
+    if alone:
+        run_step(name, "split", tmp_path / "home", reporter=reporter)
+    else:
+        with pytest.raises(LearningError, match=r"1 patients cannot.*share a file count as one"):
+            run_step(name, "split", tmp_path / "home", reporter=reporter)
+    assert len(reporter.notes) == bool(told)
+    assert told in "".join(reporter.notes)
 
 
 def test_too_few_patients_to_tell_is_a_refusal_of_its_own(

@@ -1,15 +1,12 @@
 """A hospital that the tests of the service share."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from chest import open_chest
 from hospital import Hospital, open_hospital
-
-from galeno.study_file import load_study
 
 if TYPE_CHECKING:
     from galeno.pipeline.runner import RunResult
@@ -29,17 +26,6 @@ def hospital(clinic_copy: Path) -> Iterator[Hospital]:
     """The service over the clinic's home, with a user of each role."""
     with open_hospital(clinic_copy) as opened:
         yield opened
-
-
-@pytest.fixture(scope="session")
-def chest_home(make_home: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose champion reads sounds and images; copy it before it is written to."""
-    from galeno.pipeline.runner import run_study
-
-    home = make_home()
-    run_study(load_study(open_chest(tmp_path_factory.mktemp("chest"))), home, threads=1)
-    home.chmod(0o700)
-    return home
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from galeno.ingest.fhir_check import FhirInputError
 from galeno.pipeline.runner import run_study
 from galeno.records import RankedCondition
 from galeno.service.app import AppOptions, create_app
+from galeno.service.diagnosing import Diagnosing
 from galeno.service.fhir_answer import Telling, own_id, percent, risk_assessment
 from galeno.service.fhir_search import read_search
 from galeno.settings import ServiceSettings
@@ -340,6 +341,26 @@ def test_the_search(service: httpx.Client) -> None:
 def test_a_search_that_is_not_understood_is_refused(service: httpx.Client, query: str) -> None:
     [(place, _)] = outcome(service.get(f"/fhir/RiskAssessment?{query}"), 422)
     assert place.startswith("http.")
+
+
+def test_an_assessment_is_told_without_its_input(
+    service: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = predict(service, SENT)
+    opened: list[str] = []
+    unseal = Diagnosing._unseal
+
+    def watch(self: Diagnosing, row: Any, column: str) -> Any:
+        assert "record" not in row
+        opened.append(column)
+        return unseal(self, row, column)
+
+    monkeypatch.setattr(Diagnosing, "_unseal", watch)
+    assert service.get("/fhir/RiskAssessment").status_code == 200
+    (resource,) = [e["resource"] for e in made.json()["entry"] if "prediction" in e["resource"]]
+    assert service.get(f"/fhir/RiskAssessment/{resource['id']}").status_code == 200
+    assert opened
+    assert set(opened) == {"answer"}
 
 
 def test_who_may(service: httpx.Client, ward: Ward) -> None:

@@ -78,7 +78,25 @@ def test_long_bodies_are_taken_where_uploads_are(path: str, status: int) -> None
     assert ask(guard(large_limit=2000), (b"content-length", b"2001"), path=path)[0] == 413
 
 
+def test_a_browser_is_answered_by_the_page_that_reads() -> None:
+    """The guard knows neither the reader's language nor what a page looks like."""
+    browser, long = (b"accept", b"text/html,*/*;q=0.8"), (b"content-length", b"1001")
+    assert ask(guard(), long, (b"accept", b"*/*"), path="/rank")[0] == 413
+    assert ask(guard(), long, browser, path="/rank")[0] == 200
+    assert ask(guard(), (b"content-length", b"x"), browser, path="/rank")[0] == 413
+
+
+@pytest.mark.parametrize(("path", "taken"), [("/rank", 900), ("/new/chest", 3900), ("/new/a/b", 900)])
+def test_a_form_is_read_on_to_be_dropped(path: str, taken: int) -> None:
+    assert _drip(path) == (413, taken)
+
+
 def test_a_body_without_a_length_is_counted() -> None:
+    assert _drip("/v1/consents") == (413, 900)
+
+
+def _drip(path: str) -> tuple[int, int]:
+    """Send without end: the status, and the bytes that got past the guard."""
     taken = 0
 
     async def app(_: Any, receive: Any, __: Any) -> None:
@@ -94,11 +112,10 @@ def test_a_body_without_a_length_is_counted() -> None:
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/v1/consents", "headers": []}
+    scope = {"type": "http", "method": "POST", "path": path, "headers": []}
     door = Guard(app, metrics=Metrics(), body_limit=1000, in_flight=9, secure=False)
     asyncio.run(asyncio.wait_for(door(scope, drip, send), 5))
-    assert sent[0]["status"] == 413
-    assert taken == 900
+    return sent[0]["status"], taken
 
 
 def test_more_than_can_be_done_is_turned_away_but_not_the_probes() -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import polars as pl
 import pytest
@@ -11,10 +12,14 @@ from clinic import CANARY
 from sqlalchemy import insert
 
 from galeno.errors import InputError
+from galeno.governance.access import Caller
 from galeno.governance.consent import Consents
+from galeno.governance.erasure import erase, unfinished
+from galeno.governance.leftovers import drop_received
 from galeno.governance.orphans import drop_orphans
-from galeno.ingest.contract import Contract
+from galeno.ingest.contract import Admission, Contract
 from galeno.media.content import clean, to_data_url
+from galeno.pipeline.optout import leave_out
 from galeno.records import PATIENT
 from galeno.service.intake import admit_records, unfit
 from galeno.service.opening import open_stores
@@ -66,6 +71,42 @@ def test_who_wants_no_learning_is_in_neither_lake_nor_quarantine(clinic: Study, 
     assert [frame["mrn"].to_list() for frame in kept] == [["p2"]]
 
 
+def test_who_is_erased_while_his_rows_come_in_is_in_neither(
+    clinic: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erasers: list[Thread] = []
+
+    def leave_out_before_an_erasure(*parts: Any) -> Admission:
+        admission = leave_out(*parts)
+        if admission.good.height + admission.quarantine.height == 4:
+            erasers.append(Thread(target=erase, args=(CANARY,), kwargs=given, daemon=True))
+            erasers[0].start()
+            erasers[0].join(1)
+        return admission
+
+    monkeypatch.setattr("galeno.service.intake.leave_out", leave_out_before_an_erasure)
+    contract = Contract(clinic)
+    with open_stores(tmp_path / "home", ServiceSettings()) as stores:
+        given = {
+            **{name: getattr(stores, name) for name in ("home", "journal", "cipher", "vault", "trail")},
+            "caller": Caller(name="ana", role="admin", face="cli"),
+        }
+        admit_records(stores.home, contract, [visit("V0", CANARY)])
+        sent = [visit("V1", "p1"), visit("V2", CANARY), visit("V3", CANARY, "?"), visit("V4", "p2", "?")]
+        done = admit_records(stores.home, contract, sent)
+        erasers[0].join(30)
+        assert not erasers[0].is_alive()
+        with stores.journal.read() as connection:
+            assert unfinished(connection) == ()
+        assert done["opted_out"] == 0
+        assert admit_records(stores.home, contract, sent)["opted_out"] == 2
+    table = f"clinic/{contract.digest[:16]}"
+    lake = Lake(stores.home.lake)
+    assert set(lake.read(table, lake.version(table) or 0)[PATIENT]) == {"p1"}
+    kept = [pl.read_parquet(file) for file in stores.home.quarantine.rglob("*.parquet")]
+    assert {patient for frame in kept for patient in frame["mrn"]} == {"p2"}
+
+
 def chest_records() -> list[dict[str, object]]:
     return [
         {
@@ -103,7 +144,8 @@ def test_contents_wait_in_one_place_of_the_home(tmp_path: Path, monkeypatch: pyt
     admit = Contract.admit
 
     def look(*args: object, **more: object) -> object:
-        seen.extend(len(list(folder.iterdir())) for folder in home.receiving.iterdir())
+        seen.extend(len(list(path.iterdir())) for path in home.receiving.iterdir() if path.is_dir())
+        assert drop_received(home) == 0  # who is at work is left alone
         return admit(*args, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Contract, "admit", look)

@@ -4,9 +4,12 @@ import base64
 import hashlib
 import io
 import json
+import socket
 import struct
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from galeno.media.content import clean, is_canonical, kind_of, to_data_url
 from galeno.model.model import Model
 from galeno.records import KEY, PATIENT
 from galeno.service.capture import export_home, table_of
+from galeno.service.face import UPLOADS_EACH
 from galeno.settings import ServiceSettings
 from galeno.storage.contents import Contents
 from galeno.storage.home import Home
@@ -285,6 +289,61 @@ def test_other_studies_take_no_files(hospital: Hospital) -> None:
         long = json.dumps({"patient_id": "p", "record": {"note": "x" * 1_000_001}}).encode()
         head = {"content-type": "application/json"}
         problem(client.post("/v1/studies/clinic/diagnoses", content=long, headers=head), 413)
+
+
+def test_a_text_that_looks_like_a_file_is_a_text(hospital: Hospital) -> None:
+    note = data_url(b"\x89PNG\r\n\x1a\n" + bytes(40), "image/png")
+    made = hospital.diagnose("p1", note=note)
+    assert made.status_code == 201, made.text
+    address = f"/v1/diagnoses/{made.json()['id']}"
+    with hospital.client() as client:
+        assert client.get(address).json()["record"] == {"note": note}
+        problem(client.get(f"{address}/files/note"), 404)
+        problem(client.get(f"{address}/relevance/note"), 404)
+
+
+@contextmanager
+def begun(hospital: Hospital, path: str, length: int, media_type: str) -> Iterator[None]:
+    """An engineer's request whose body does not come."""
+    port = int(hospital.url.rpartition(":")[2])
+    head = {
+        "Host": "localhost",
+        "Authorization": f"Bearer {hospital.keys['engineer']}",
+        "Content-Type": media_type,
+        "Content-Length": str(length),
+        "Expect": "100-continue",
+    }
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items()), "", ""]
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.sendall("\r\n".join(lines).encode())
+        line.settimeout(10)
+        assert line.recv(100).startswith(b"HTTP/1.1 100")  # it is being read
+        yield
+
+
+def test_training_records_with_files_take_places_however_small(chest_hospital: Hospital) -> None:
+    path = "/v1/studies/chest/records"
+    with chest_hospital.client("engineer") as engineer:
+        problem(engineer.post(path, json={"records": []}), 422)
+        with ExitStack() as held:
+            for _ in range(UPLOADS_EACH):
+                held.enter_context(begun(chest_hospital, path, 50, "application/json"))
+            problem(engineer.post(path, json={"records": []}), 503)
+
+
+def test_large_tables_of_outcomes_take_places(hospital: Hospital) -> None:
+    path, table = "/v1/studies/clinic/outcomes", b"diagnosis_id,condition,confirmed_on\n"
+    with hospital.client("engineer") as engineer:
+
+        def send_table() -> httpx.Response:
+            head = {"content-type": "text/csv"}
+            return engineer.post(path, content=iter([table]), headers=head)  # its length is not announced
+
+        assert send_table().json()["imported"] == 0
+        with ExitStack() as held:
+            for _ in range(UPLOADS_EACH):
+                held.enter_context(begun(hospital, path, 2_000_000, "text/csv"))
+            problem(send_table(), 503)
 
 
 def test_the_canonical_data_url_is_kept(chest_hospital: Hospital) -> None:

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from galeno.errors import BusyError, ConsentError, InputError, TooLongError
 from galeno.ingest.contract import Contract
 from galeno.media.content import clean, to_data_url
-from galeno.service import diagnosing
+from galeno.service import diagnosing, steering
 from galeno.service.diagnosing import Diagnosing
 from galeno.service.intake import LONGEST_TEXT, unfit
 from galeno.service.limits import Places
 from galeno.service.lines import LONGEST_LINE, _lines
 from galeno.service.media_intake import Decoder, attach_files, clean_files, hold_file, hold_files, keep_record
+from galeno.service.steering import Steering
 from galeno.service.upload import File
 from galeno.study import Study
 
@@ -37,9 +38,11 @@ def test_what_is_kept_is_the_clean_content(study: Study) -> None:
     contents = clean_files(study, Contract(study).files, sent)
     kept = keep_record(sent, contents)
     assert kept == {"age": 40, "xray": to_data_url(clean("image", XRAY).data), "breath": None}
-    held = hold_files(kept)
+    held = hold_files(kept, Contract(study).files)
     assert held["age"] == 40
     assert (held["xray"].kind, held["xray"].media_type) == ("image", "image/png")
+    assert held["xray"].extent == (24, 24)
+    assert hold_files(kept, ()) == kept
     again = clean_files(study, Contract(study).files, kept)
     assert again == contents
 
@@ -123,6 +126,48 @@ def test_patient_work_holds_nobody_else_up() -> None:
         assert await asyncio.gather(*batch) == [True] * 50
 
     asyncio.run(work())
+
+
+def test_what_takes_minutes_holds_no_diagnosis_up() -> None:
+    decoder = Decoder(at_once=1, queue=0)
+    turn, running = threading.Event(), threading.Semaphore(1)
+
+    def work() -> bool:
+        assert running.acquire(blocking=False)  # one at a time
+        turn.wait()
+        running.release()
+        return True
+
+    async def ask() -> None:
+        long = [asyncio.create_task(decoder.run_slowly(work)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert await decoder.run(lambda: 7) == 7
+        turn.set()
+        assert await asyncio.gather(*long) == [True] * 3
+
+    asyncio.run(asyncio.wait_for(ask(), 5))
+
+
+def test_training_records_with_files_are_decoded_apart(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+
+    def admit(*_: object) -> dict[str, Any]:
+        threads.append(threading.current_thread().name)
+        return {"batch": "b", "report": {"good": 1, "read": 1}}
+
+    async def nothing(*_: object, **__: object) -> None:
+        pass
+
+    monkeypatch.setattr(steering, "admit_records", admit)
+    shelf = SimpleNamespace(get=lambda _: SimpleNamespace(model=SimpleNamespace(contract=Contract(study))))
+    rooms = SimpleNamespace(shelf=shelf, home=None)
+    desk: Any = SimpleNamespace(
+        permit=nothing, record=nothing, entry=lambda *_, **__: None, rooms=rooms, decoder=Decoder()
+    )
+    caller: Any = None
+    asyncio.run(Steering.add_records(desk, caller, "chest", [{"age": 1}]))
+    assert threads
+    assert threads[0].startswith("galeno-slow-decoder")
 
 
 def test_a_thread_counts_until_it_ends() -> None:

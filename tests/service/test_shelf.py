@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,26 @@ def test_challenger_shadows_where_the_study_says_so(shelf: Shelf, crown: Callabl
     served = shelf.get("clinic")
     assert served.model is challenger  # promoted as it stood
     assert served.challenger is None
+
+
+def test_columns_of_files_are_those_of_the_version_that_answered(
+    shelf: Shelf, crown: Callable[..., None], packages: Path
+) -> None:
+    crown(1)
+    shelf.load()
+    assert shelf.files("clinic", "1") == shelf.files("clinic", "7") == shelf.files("other", "1") == ()
+    path = packages / "2" / "study.json"
+    good = path.read_bytes()
+    try:
+        content = json.loads(good)
+        content["columns"]["note"] = {"type": "image"}
+        path.write_text(json.dumps(content))
+        assert shelf.files("clinic", "2") == ("note",)
+        assert shelf.files("clinic", "3") == ()
+        path.write_bytes(b"{")
+        assert shelf.files("clinic", "2") == ()  # as the champion knows them
+    finally:
+        path.write_bytes(good)
 
 
 def test_same_standing_keeps_the_loaded_model(shelf: Shelf, crown: Callable[..., None]) -> None:

@@ -42,15 +42,15 @@ def test_what_is_removed_stands_in_no_file(contents: Contents, tmp_path: Path) -
     assert not any(b"one" in path.read_bytes() for path in files)
 
 
-def test_who_holds_the_contents_may_write_and_others_wait(contents: Contents, tmp_path: Path) -> None:
+def test_who_holds_the_intake_may_write_and_others_wait(contents: Contents, tmp_path: Path) -> None:
     told: list[str] = []
 
     def wait() -> None:
-        with Contents(Lake(tmp_path)).hold():
+        with Lake(tmp_path).hold_intake():
             told.append("waited")
 
     other = Thread(target=wait, daemon=True)
-    with contents.hold():
+    with Lake(tmp_path).hold_intake():
         other.start()
         contents.keep([(THREE, "sound", b"three")])
         contents.remove([ONE])
@@ -62,8 +62,8 @@ def test_who_holds_the_contents_may_write_and_others_wait(contents: Contents, tm
 
 
 def test_a_lake_that_cannot_be_held_is_told(tmp_path: Path) -> None:
-    (tmp_path / "media").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot be written"), Contents(Lake(tmp_path)).hold():
+    (tmp_path / "lake").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot be written"), Lake(tmp_path / "lake").hold_intake():
         pass
 
 

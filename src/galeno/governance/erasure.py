@@ -149,7 +149,8 @@ def erase(
 ) -> ErasureReport:
     """Erase a patient. May be repeated, and has to be where it was cut off.
 
-    Sounds and images that killed processes left behind go in any case, as they could be anybody's.
+    What killed processes left behind goes in any case, as it could be anybody's: sounds and images, and what
+    was never brought to its end in the lake. A request at work removes its own.
 
     Args:
         patient_id: the hospital's own id, as it was sent.
@@ -173,9 +174,9 @@ def erase(
     person = Person(patient_id.strip(), cipher.pseudonym(patient_id))
     work = _Work(home, journal, cipher, trail, caller, person)
     found = _look(home, capture_lake, person)
-    drop_gathered(home, held=False)
-    drop_received(home)
+    _drop_leftovers(home, found, held=False)
     if not (found.any or _is_known(work) or find_remains(home.root, person)):
+        drop_orphans(home)
         with journal.begin() as connection:
             work.note(connection, "not found", time=now(), outcome="failed")
         raise NotFoundError("nothing is held of this patient", remedy="Check the id: it is taken as it is")
@@ -183,9 +184,10 @@ def erase(
     models = _merge(before, find_models(home, found.lakes[home.lake]))
     erased, key, rows = _erase_journal(work, models)
     with run_files.hold_runs(home):
-        # what came in until the tombstone stood is found now; nothing comes in after it
+        with Lake(home.lake).hold_intake():
+            pass  # who asked before the tombstone stood has written; who asks now leaves the patient out
         found = _look(home, capture_lake, person)
-        drop_gathered(home, held=True)
+        _drop_leftovers(home, found, held=True)
         runs = run_files.clean_runs(home, found.lakes[home.lake])
         run_files.forget_names(home, person, found.roles, found.lakes[home.lake])
         run_files.remove_rows(home, person, found.roles)
@@ -238,6 +240,13 @@ def _look(home: Home, capture_lake: str, person: Person) -> _Found:
         for lake in lakes
     }
     return _Found(roles, traces, run_files.count_rows(home, person, roles))
+
+
+def _drop_leftovers(home: Home, found: _Found, *, held: bool) -> None:
+    drop_gathered(home, held=held)
+    drop_received(home)
+    for lake in found.lakes:
+        lake_rows.drop_unfinished(lake)
 
 
 def _is_remote(lake: str) -> bool:

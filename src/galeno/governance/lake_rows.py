@@ -104,8 +104,8 @@ def remove_rows(lake: Path, table: str, person: Person, roles: Collection[str] =
         return _forget(folder)
 
 
-def forget_versions(lake: Path, table: str) -> int:
-    """Make all versions but the latest unreadable, and the log of how they came about.
+def keep_latest(lake: Path, table: str) -> int:
+    """Remove whatever does not belong to a table's latest version, and the log of how it came about.
 
     Returns:
         the version from which on the table can be read.
@@ -113,8 +113,37 @@ def forget_versions(lake: Path, table: str) -> int:
     Raises:
         LakeError: the table cannot be read or written.
     """
+    folder = lake / table
     with Lake(lake).hold(table), _faults(table):
-        return _forget(lake / table)
+        for file in _present(folder) - set(_active(DeltaTable(folder))):
+            (folder / file).unlink(missing_ok=True)
+        return _forget(folder)
+
+
+def drop_unfinished(lake: Path) -> int:
+    """Remove what killed writers left: half-written files, and data files of tables without one commit.
+
+    Delta writes a file as NAME#NUMBER and then renames it. Who writes to a table is waited for.
+
+    Returns:
+        files that were removed.
+
+    Raises:
+        LakeError: a table cannot be read or written.
+    """
+    removed = 0
+    files = (*lake.rglob("_delta_log/*"), *lake.rglob(f"{BATCH}=*/*"))
+    for folder in sorted({path.parent.parent for path in files}):
+        table = folder.relative_to(lake).as_posix()
+        with Lake(lake).hold(table), _faults(table):
+            left = set(folder.glob("_*/*#*"))
+            # a damaged log is no reason: what it was of may be restored
+            if not {".json", ".parquet"} & {path.suffix for path in folder.glob("_delta_log/*")}:
+                left.update(folder.glob(f"{BATCH}=*/*.parquet"))
+            for path in left:
+                path.unlink(missing_ok=True)
+            removed += len(left)
+    return removed
 
 
 def read_texts(lake: Path, table: str) -> Iterator[pl.DataFrame]:

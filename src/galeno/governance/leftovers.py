@@ -4,17 +4,29 @@ A run holds them in a folder of its ingest step until its rows are in the lake, 
 records that come in. Both remove their folder in the end, unless they are killed.
 """
 
-import time
-from contextlib import suppress
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
+from uuid import uuid4
 
 from galeno.errors import OutputError, RunError
 from galeno.governance.learned import list_runs
 from galeno.storage.home import Home
 
-STALE = 3600.0
-"""Seconds without a new file after which nobody is at work in a folder of the service."""
+
+@contextmanager
+def receive(home: Home) -> Iterator[Path]:
+    """Where the files of records that come in may be held in this block; it is not made here.
+
+    Raises:
+        OutputError: the home cannot be written to.
+    """
+    folder = home.receiving / uuid4().hex
+    with _hold(folder):
+        yield folder
 
 
 def drop_gathered(home: Home, *, held: bool) -> int:
@@ -44,7 +56,7 @@ def drop_gathered(home: Home, *, held: bool) -> int:
 
 
 def drop_received(home: Home) -> int:
-    """Remove what the service left of records that came in; a folder younger than STALE may be in use.
+    """Remove what the service left of records that came in; a request at work removes its folder itself.
 
     Returns:
         folders that were removed.
@@ -52,17 +64,49 @@ def drop_received(home: Home) -> int:
     Raises:
         OutputError: one cannot be removed.
     """
-    before = time.time() - STALE
     folders = sorted(home.receiving.iterdir()) if home.receiving.is_dir() else []
-    return sum(_remove(folder) for folder in folders if _changed(folder) < before)
+    removed = 0
+    for folder in folders:
+        if folder.is_dir():
+            with _hold(folder) as free:
+                removed += free and _remove(folder)
+    return removed
 
 
-def _changed(folder: Path) -> float:
-    """Seconds since 1970 of the last file that came into a folder; now where it is gone."""
+@contextmanager
+def _hold(folder: Path) -> Iterator[bool]:
+    """Hold a folder if nobody does, and tell so; the system lets go when a process ends, however it ends.
+
+    The lock is a file beside the folder, and is made before it: else there were a moment without one.
+    """
+    lock = folder.with_suffix(".lock")
     try:
-        return folder.stat().st_mtime
-    except FileNotFoundError:
-        return time.time()
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be written ({error.strerror})",
+            where=str(folder.parent),
+            remedy="Choose a folder that you may write to",
+        ) from None
+    try:
+        free = _is_free(descriptor)
+        try:
+            yield free
+        finally:
+            if free:
+                lock.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _is_free(descriptor: int) -> bool:
+    """Take a lock, unless somebody else has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _remove(folder: Path) -> bool:

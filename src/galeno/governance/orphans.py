@@ -17,7 +17,8 @@ def drop_orphans(home: Home) -> int:
     """Remove the contents that are named by no row of the lake and by none in quarantine.
 
     A file that several patients' rows name stays until the last of them goes. Who keeps contents and has not
-    yet appended their rows is waited for, see `Contents.hold`.
+    yet appended their rows is waited for, see `Lake.hold_intake`. What an earlier removal, or a writer, that
+    was cut off left of others goes as well.
 
     Returns:
         how many were removed.
@@ -29,14 +30,12 @@ def drop_orphans(home: Home) -> int:
     lake = Lake(home.lake)
     if lake.version(TABLE) is None:
         return 0
-    contents = Contents(lake)
-    with contents.hold():
+    with lake.hold_intake():
         held = {str(key) for part in lake.scan(TABLE, ["_key"]) for key in part["_key"]}
         orphans = held - _named(home)
-        if orphans:
-            contents.remove(orphans)
-            # the log would name the digests; who has the file could tell by one that it was here
-            lake_rows.forget_versions(home.lake, TABLE)
+        Contents(lake).remove(orphans)
+        # the log would name the digests; who has the file could tell by one that it was here
+        lake_rows.keep_latest(home.lake, TABLE)
     return len(orphans)
 
 

@@ -41,8 +41,12 @@ from galeno.media.places import Place
 from galeno.recipes import Features, ImageFeatures
 from galeno.study import Budget, Class, Column, Gate, Judging, Learning, Records, Split, Study
 
-MANY_IMAGES = 1000
-"""With as many patients, a network of its own is tried where torch is installed."""
+MANY_PICTURED = 1000
+"""With as many patients who have an image, a network of its own is tried where torch is installed.
+
+Patients and not images: it must hold for patients whom it never saw, and more images of the same tell little
+of those.
+"""
 NETWORK_MINUTES = 6.0
 """Budget of learning then."""
 FEW_PATIENTS = 500
@@ -51,6 +55,8 @@ RARE_SHARE = 0.05
 """A class with a smaller share of the rows is rare."""
 RARE_ROWS = 30
 """A class with fewer rows is rare."""
+SHARED = 0.1
+"""A share of the patients this large that names one and the same file is told."""
 PART = "part"
 """The column of a file of arrays that says which part an image came in."""
 
@@ -59,6 +65,7 @@ _GROUPS = frozenset(
     {"sex", "sexo", "gender", "genero", "género", "age", "edad", "race", "raza", "ethnicity", "etnia"}
 )
 _SIZES = (28, 32, 48, 64)
+_ONE_FILE = "names the same file wherever it names one"
 _OF_FILE = "tells of the file; where one device recorded one condition, it would give that away"
 _SURE_OF_TWO = 0.7
 """Of two classes the first always has half or more, so the threshold of review must be higher to find any."""
@@ -73,6 +80,8 @@ class Draft:
     patients: int
     attachments: tuple[Attachment, ...] = ()
     """Columns of sounds and images."""
+    shared: Mapping[str, int] = field(default_factory=dict)
+    """Of those columns in which many patients (see SHARED) name one and the same file: how many do."""
     leaks: tuple[Leak, ...] = ()
     """Columns that give the answer away; those that are sure are in `records.drop`, unless no other column
     would be left."""
@@ -136,6 +145,7 @@ def draft(frame: pl.DataFrame, *, name: str, source: str, target: str, place: Pl
     leaks = _find_leaks(look, columns, target, patient)
     dropped = tuple(leak.column for leak in leaks if leak.sure)
     patients = frame.height if patient is None else frame[patient].n_unique()
+    network = _count_pictured(look, patient) >= MANY_PICTURED
     study = Study(
         name=name,
         simulated=source.startswith("cohort:"),
@@ -151,15 +161,16 @@ def draft(frame: pl.DataFrame, *, name: str, source: str, target: str, place: Pl
         ),
         classes=classes,
         columns=columns,
-        split=_draft_split(patients, look.attachments),
-        features=_draft_features(look.attachments.values(), patients),
-        learning=_draft_learning(columns, look.attachments, patients),
+        split=_draft_split(patients, network=network),
+        features=_draft_features(look.attachments.values(), network=network),
+        learning=_draft_learning(columns, network=network),
         evaluation=_draft_judging(columns, classes, look.attachments),
         gate=_draft_gate(labels, patients, look.attachments),
     )
     attachments = tuple(look.attachments.values())
     devices = _find_devices(look, columns, patient) if attachments else ()
-    return Draft(study, frame.height, patients, attachments, leaks, devices, left_out)
+    shared = _find_shared(look, patient)
+    return Draft(study, frame.height, patients, attachments, shared, leaks, devices, left_out)
 
 
 def _look(frame: pl.DataFrame, source: str, target: str, place: Place | None) -> _Look:
@@ -169,6 +180,9 @@ def _look(frame: pl.DataFrame, source: str, target: str, place: Place | None) ->
     attachments = find_attachments(labelled, usable, MISSING, place)
     copies = find_copies(labelled, attachments, MISSING)
     left_out = {column: f"names the files of {kept}" for column, kept in copies.items()}
+    alike = [column for column in attachments if _files(labelled[column]).drop_nulls().n_unique() == 1]
+    left_out |= dict.fromkeys(alike, _ONE_FILE)
+    attachments = {column: found for column, found in attachments.items() if column not in left_out}
     if source.lower().endswith(".npz") and PART in usable:
         left_out[PART] = "says how the file is split; Galeno draws its own split"
     facts = {
@@ -183,7 +197,7 @@ def _look(frame: pl.DataFrame, source: str, target: str, place: Place | None) ->
     return _Look(
         labelled,
         {column: fact for column, fact in facts.items() if column not in left_out},
-        {column: found for column, found in attachments.items() if column not in copies},
+        attachments,
         codes,
         left_out,
     )
@@ -198,45 +212,66 @@ def _find_roles(facts: Mapping[str, Facts]) -> tuple[str | None, str | None, str
     return patient, record, time, find_site(facts, {patient, record, time})
 
 
-def _draft_split(patients: int, attachments: Mapping[str, Attachment]) -> Split:
+def _files(values: pl.Series) -> pl.Series:
+    """The files that cells name, or are; null where there is none."""
+    return values if values.dtype == pl.Binary else read_codes(values, MISSING)
+
+
+def _owners(look: _Look, patient: str | None) -> pl.Series:
+    """Whose each row is; without a column of patients, its own."""
+    return look.frame[patient] if patient else pl.Series(range(look.frame.height), dtype=pl.Int64)
+
+
+def _find_shared(look: _Look, patient: str | None) -> dict[str, int]:
+    """Columns of files in which many patients name the same, and how many they are."""
+    shared = {}
+    who = _owners(look, patient)
+    for name in look.attachments:
+        named = pl.DataFrame([_files(look.frame[name]).alias("file"), who.alias("who")]).drop_nulls("file")
+        most = max(named.unique().group_by("file").len()["len"])
+        if most > 1 and most >= SHARED * who.n_unique():
+            shared[name] = most
+    return shared
+
+
+def _count_pictured(look: _Look, patient: str | None) -> int:
+    """Patients with an image."""
+    who = _owners(look, patient)
+    images = [look.frame[name] for name, found in look.attachments.items() if found.kind == "image"]
+    pictured = [who.filter(_files(image).is_not_null()) for image in images]
+    return pl.concat(pictured).n_unique() if pictured else 0
+
+
+def _draft_split(patients: int, *, network: bool) -> Split:
     """The study's default; few patients must teach more, and be compared on larger shares of them.
 
     Where a network is trained for each fold, there are few of them.
     """
     if patients >= FEW_PATIENTS:
-        return Split(folds=3) if _wants_network(attachments.values(), patients) else Split()
+        return Split(folds=3) if network else Split()
     return Split(train=0.8, validation=0.1, test=0.1, folds=10)
 
 
-def _wants_network(attachments: Iterable[Attachment], patients: int) -> bool:
-    """Whether there are so many images that a network learns what descriptors do not say."""
-    return patients >= MANY_IMAGES and any(found.kind == "image" for found in attachments)
-
-
-def _draft_learning(
-    columns: Mapping[str, Column], attachments: Mapping[str, Attachment], patients: int
-) -> Learning:
+def _draft_learning(columns: Mapping[str, Column], *, network: bool) -> Learning:
     """The defaults; networks take their time.
 
     Images alone are a sample that says nothing of how common a condition is where the model will answer.
     """
     alone = all(column.type == "image" for column in columns.values())
-    slow = _wants_network(attachments.values(), patients)
     return Learning(
-        budget=Budget(minutes=NETWORK_MINUTES) if slow else Budget(),
+        budget=Budget(minutes=NETWORK_MINUTES) if network else Budget(),
         decision="balanced_accuracy" if alone else "macro_f1",
     )
 
 
-def _draft_features(attachments: Iterable[Attachment], patients: int) -> Features:
+def _draft_features(attachments: Iterable[Attachment], *, network: bool) -> Features:
     """The defaults; images are brought to a side at or above their own."""
-    attachments = list(attachments)
     side = max((found.side for found in attachments), default=0)
     if not side:
         return Features()
     size = next((size for size in _SIZES if size >= side), _SIZES[-1])
-    network = "auto" if _wants_network(attachments, patients) else "none"
-    return Features(image=ImageFeatures.model_validate({"size": size, "network": network}))
+    wanted = "auto" if network else "none"
+    return Features(image=ImageFeatures.model_validate({"size": size, "network": wanted}))
 
 
 def _draft_judging(

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
 
 import polars as pl
 import pyarrow as pa
@@ -30,8 +30,21 @@ ENDINGS = (
 """File endings that can be read."""
 
 _WHOLE = 2**62
-_BLOCK = 8 * 2**20
+BLOCKS = (8 * 2**20, 32 * 2**20, 128 * 2**20)
+"""Bytes of CSV that are parsed at a time; the larger ones where a row is longer than those before."""
+_BUFFER = 2**20
+_LONG_ROWS = 8
+"""Rows of Parquet that are read at a time where they may be long; the file does not say how long they are."""
 _DELIMITERS = ",;\t|"
+
+
+class _Header(NamedTuple):
+    """What the header of a CSV file says."""
+
+    names: list[str]
+    delimiter: str
+    lines: int
+    """That it takes."""
 
 
 def read_table(path: Path | str) -> pl.DataFrame:
@@ -47,15 +60,16 @@ def read_table(path: Path | str) -> pl.DataFrame:
     return frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
 
 
-def iter_table(path: Path | str, rows: int) -> Iterator[pl.DataFrame]:
+def iter_table(path: Path | str, rows: int, size: int = _WHOLE) -> Iterator[pl.DataFrame]:
     """Read a file in parts, in bounded memory.
 
     Args:
         path: the file.
         rows: most rows of a part.
+        size: bytes of a part, about; it has fewer rows where they are long, and one at least.
 
     Yields:
-        frames of 1 to `rows` rows. JSON lines parts have the columns that occur in them.
+        frames of 1 to `rows` rows. JSON lines parts have the columns that occur in them (see `is_lines`).
 
     Raises:
         SourceError: as in `read_table`, when the faulty part is reached.
@@ -67,15 +81,20 @@ def iter_table(path: Path | str, rows: int) -> Iterator[pl.DataFrame]:
         raise SourceError(what, where=str(path), remedy="Check the path")
     if path.stat().st_size == 0:
         _empty(path)
-    read = _iter_parquet if ending == ".parquet" else _iter_lines if "j" in ending else _iter_csv
+    read = _iter_parquet if ending == ".parquet" else _iter_lines if is_lines(path) else _iter_csv
     if ending == ".npz":
         read = _iter_arrays
     count = 0
-    for frame in read(path, rows):
+    for frame in read(path, rows, size):
         count += frame.height
         yield frame
     if not count:
         _empty(path)
+
+
+def is_lines(path: Path) -> bool:
+    """Whether a file is JSON lines, of which a part may lack columns that another one has."""
+    return _ending(path) in (".jsonl", ".ndjson")
 
 
 def frame_of_rows(names: list[str], rows: list[tuple[Any, ...]], where: str) -> pl.DataFrame:
@@ -149,17 +168,14 @@ def _open(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]  # GzipFile is an IO[bytes] in all but name
 
 
-def _iter_csv(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+def _iter_csv(path: Path, rows: int, size: int) -> Iterator[pl.DataFrame]:
     with _faults(path):
-        names, delimiter, lines = _read_header(path)
-        with _open(path) as stream:
-            yield from _slices(_csv_batches(path, stream, names, delimiter, lines), rows)
+        yield from _slices(_csv_batches(path, _read_header(path)), rows, size)
 
 
-def _read_header(path: Path) -> tuple[list[str], str, int]:
-    """Column names, delimiter and the number of lines that the header takes."""
+def _read_header(path: Path) -> _Header:
     with _open(path) as stream:
-        first = stream.readline(_BLOCK).decode("utf-8-sig")
+        first = stream.readline(BLOCKS[0]).decode("utf-8-sig")
         delimiter = max(_DELIMITERS, key=first.count)
         follow = (line.decode("utf-8") for line in stream)
         reader = csv.reader((line for part in ([first], follow) for line in part), delimiter=delimiter)
@@ -169,7 +185,7 @@ def _read_header(path: Path) -> tuple[list[str], str, int]:
             "the first line names no columns", where=f"{path}, line 1", remedy="Add a header line"
         )
     _check_names(names, f"{path}, line 1")
-    return names, delimiter, reader.line_num
+    return _Header(names, delimiter, reader.line_num)
 
 
 def _check_names(names: list[str], where: str) -> None:
@@ -185,37 +201,53 @@ def _check_names(names: list[str], where: str) -> None:
         )
 
 
-def _csv_batches(
-    path: Path, stream: IO[bytes], names: list[str], delimiter: str, skip: int
+def _csv_batches(path: Path, header: _Header) -> Iterator[pl.DataFrame]:
+    done = 0
+    last: pl.DataFrame | None = None
+    for block in BLOCKS:
+        ragged: list[pa_csv.InvalidRow] = []
+        try:
+            for last in _csv_blocks(path, header, block, done, ragged):
+                done += last.height
+                yield last
+            break
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error) or block == BLOCKS[-1]:
+                _explain_csv(path, error, ragged)
+    if last is not None and last.height and str(last[-1, -1]).endswith("\n"):
+        raise SourceError(
+            "a quote is opened and never closed", where=str(path), remedy='Close it, or double it: ""'
+        )
+
+
+def _csv_blocks(
+    path: Path, header: _Header, block: int, done: int, ragged: list[pa_csv.InvalidRow]
 ) -> Iterator[pl.DataFrame]:
-    ragged: list[pa_csv.InvalidRow] = []
+    """The rows after the first `done`, a block of bytes at a time; one of another length goes to `ragged`."""
 
     def refuse(row: pa_csv.InvalidRow) -> str:
         ragged.append(row)
         return "error"
 
-    text = {name: pa.string() for name in names}
-    last: pl.DataFrame | None = None
-    try:
+    with _open(path) as stream:
         reader = pa_csv.open_csv(
             stream,
             read_options=pa_csv.ReadOptions(
-                use_threads=False, block_size=_BLOCK, column_names=names, skip_rows=skip
+                use_threads=False,
+                block_size=block,
+                column_names=header.names,
+                skip_rows=header.lines,
+                skip_rows_after_names=done,
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse
+                delimiter=header.delimiter, newlines_in_values=True, invalid_row_handler=refuse
             ),
-            convert_options=pa_csv.ConvertOptions(column_types=text, strings_can_be_null=False),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={name: pa.string() for name in header.names}, strings_can_be_null=False
+            ),
         )
         for batch in reader:
-            last = pl.DataFrame(pl.from_arrow(batch))
-            yield last
-    except pa.ArrowInvalid as error:
-        _explain_csv(path, error, ragged)
-    if last is not None and last.height and str(last[-1, -1]).endswith("\n"):
-        raise SourceError(
-            "a quote is opened and never closed", where=str(path), remedy='Close it, or double it: ""'
-        )
+            yield pl.DataFrame(pl.from_arrow(batch))
 
 
 def _explain_csv(path: Path, error: pa.ArrowInvalid, ragged: list[pa_csv.InvalidRow]) -> NoReturn:
@@ -230,8 +262,10 @@ def _explain_csv(path: Path, error: pa.ArrowInvalid, ragged: list[pa_csv.Invalid
         _not_utf8(path)
     if "straddling" in str(error):
         raise SourceError(
-            "a quote is opened and never closed", where=str(path), remedy='Close it, or double it: ""'
-        )
+            f"a row is longer than {BLOCKS[-1] >> 20} MiB, or a quote is opened and never closed",
+            where=str(path),
+            remedy="Close the quote; name large files and not their contents, or use Parquet or JSON lines",
+        ) from None
     if "Empty CSV" in str(error):
         _empty(path)
     raise SourceError(
@@ -239,33 +273,38 @@ def _explain_csv(path: Path, error: pa.ArrowInvalid, ragged: list[pa_csv.Invalid
     ) from None
 
 
-def _slices(frames: Iterator[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
-    """Join and cut frames so that each has `rows` rows, the last one perhaps fewer."""
+def _slices(frames: Iterator[pl.DataFrame], rows: int, size: int) -> Iterator[pl.DataFrame]:
+    """Join and cut frames so that each has `rows` rows, or `size` bytes; the last one perhaps fewer."""
     held: list[pl.DataFrame] = []
-    height = 0
+    height = filled = 0
     for frame in frames:
         held.append(frame)
         height += frame.height
-        if height < rows:
+        filled += int(frame.estimated_size())
+        if height < rows and filled < size:
             continue
         joined = pl.concat(held)
-        whole = height - height % rows
-        for start in range(0, whole, rows):
-            yield joined.slice(start, rows)
+        step = min(rows, max(1, height * size // max(filled, 1)))
+        whole = height - height % step
+        for start in range(0, whole, step):
+            yield joined.slice(start, step)
         held, height = [joined.slice(whole)], height - whole
+        filled = int(held[0].estimated_size())
     if height:
         yield pl.concat(held)
 
 
-def _iter_parquet(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+def _iter_parquet(path: Path, rows: int, size: int) -> Iterator[pl.DataFrame]:
     try:
-        with _faults(path), pq.ParquetFile(path) as file:
+        # without a buffer, a column's whole group of rows is in memory at once
+        with _faults(path), pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
             _check_names(file.schema_arrow.names, str(path))
-            if rows >= file.metadata.num_rows:
+            if rows >= file.metadata.num_rows and size == _WHOLE:
                 yield pl.DataFrame(pl.from_arrow(file.read(use_threads=False)))
                 return
-            for batch in file.iter_batches(batch_size=rows, use_threads=False):
-                yield pl.DataFrame(pl.from_arrow(batch))
+            step = min(rows, _LONG_ROWS) if size < _WHOLE else rows
+            batches = file.iter_batches(batch_size=step, use_threads=False)
+            yield from _slices((pl.DataFrame(pl.from_arrow(batch)) for batch in batches), rows, size)
     except pa.ArrowException:
         raise SourceError(
             "is not a Parquet file, or is damaged",
@@ -274,23 +313,23 @@ def _iter_parquet(path: Path, rows: int) -> Iterator[pl.DataFrame]:
         ) from None
 
 
-def _iter_arrays(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+def _iter_arrays(path: Path, rows: int, size: int) -> Iterator[pl.DataFrame]:
     """Images in arrays, each as the bytes of a .npy file."""
-    frame = read_npz(path)
-    for start in range(0, frame.height, rows):
-        yield frame.slice(start, rows)
+    yield from _slices(iter([read_npz(path)]), rows, size)
 
 
-def _iter_lines(path: Path, rows: int) -> Iterator[pl.DataFrame]:
+def _iter_lines(path: Path, rows: int, size: int) -> Iterator[pl.DataFrame]:
     held: list[dict[str, str | None]] = []
+    filled = 0
     with _faults(path), _open(path) as stream:
         for number, line in enumerate(stream, start=1):
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             if text.strip():
                 held.append(_parse_line(text, f"{path}, line {number}"))
-            if len(held) == rows:
+                filled += len(line)
+            if len(held) == rows or filled >= size:
                 yield _frame_of(held)
-                held = []
+                held, filled = [], 0
     if held:
         yield _frame_of(held)
 

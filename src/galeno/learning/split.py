@@ -101,7 +101,8 @@ def split(frame: pl.DataFrame, study: Study) -> Split:
         raise LearningError(
             f"{len(patients)} patients cannot both teach and judge",
             where="split",
-            remedy="Give records of more patients, or check that records.patient names the right column",
+            remedy="Give records of more patients, or check that records.patient names the right column"
+            + ("; patients who share a file count as one" if UNIT in frame.columns else ""),
         )
     shares = np.array([getattr(study.split, part) for part in PARTS])
     about: dict[str, Any] = {}

@@ -31,6 +31,8 @@ _TIFF_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _TILE_SIDES = (322, 323)
 _MOST_CHUNKS = 100_000
 """Chunks of a PNG: a small file can hold millions of empty ones."""
+_STRIP = 256
+"""Rows of an image that are converted at a time."""
 SCANS = 200
 """Scans of a JPEG: each goes over all pixels, and a small file can hold millions."""
 
@@ -144,8 +146,16 @@ def _to_pixels(picture: pillow.Image) -> NDArray[np.uint8]:
     """Grey or colour, whatever the mode."""
     if picture.mode in _WIDE_MODES:
         return to_bytes(np.asarray(picture))
-    if picture.has_transparency_data:
-        black = pillow.new("RGBA", picture.size, (0, 0, 0, 255))
-        picture = pillow.alpha_composite(black, picture.convert("RGBA"))
-    mode = "L" if picture.mode in {"1", "L", "LA"} else "RGB"
-    return np.asarray(picture.convert(mode))
+    clear = picture.has_transparency_data
+    grey = not clear and picture.mode in {"1", "L"}
+    pixels = np.empty(
+        (picture.height, picture.width) if grey else (picture.height, picture.width, 3), np.uint8
+    )
+    # strip by strip: of a large image, one more copy is hundreds of megabytes
+    for top in range(0, picture.height, _STRIP):
+        bottom = min(top + _STRIP, picture.height)
+        strip = picture.crop((0, top, picture.width, bottom))
+        # colours times opacity are what is seen over black
+        shown = strip.convert("RGBA").convert("RGBa") if clear else strip.convert("L" if grey else "RGB")
+        pixels[top:bottom] = np.asarray(shown)[..., :3] if clear else np.asarray(shown)
+    return pixels

@@ -166,4 +166,5 @@ def _file_names(raw: pl.DataFrame, name: str) -> pl.Series:
     if name not in raw.columns or raw[name].dtype != pl.String:
         return pl.Series(name, [None], pl.String).new_from_index(0, raw.height)
     itself = raw[name].str.slice(0, len(_DATA_URL)).str.to_lowercase() == _DATA_URL
-    return raw.select(pl.when(~itself).then(pl.col(name)).alias(name)).to_series()
+    names = raw.select(pl.when(~itself).then(pl.col(name))).to_series()
+    return pl.Series(name, names.to_list(), pl.String)  # a copy, or the files would stay in memory with it

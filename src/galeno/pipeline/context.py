@@ -14,7 +14,6 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from galeno.errors import RunError
-from galeno.features.encoder import DESCRIPTION
 from galeno.progress import Reporter
 from galeno.records import KEY, PATIENT, TARGET, UNIT, Labels, Part
 from galeno.storage.home import Home
@@ -69,10 +68,7 @@ def add_descriptions(frame: pl.DataFrame, place: Path) -> pl.DataFrame:
     """Rows with the descriptions of their sounds, images and texts, which `describing` left in a folder."""
     for path in sorted(place.glob("described-*.parquet")):
         told = pl.read_parquet(path)
-        name = told.columns[0]
-        frame = frame.join(
-            told.rename({told.columns[1]: f"{name}{DESCRIPTION}"}), on=name, how="left", maintain_order="left"
-        )
+        frame = frame.join(told, on=told.columns[0], how="left", maintain_order="left")
     return frame
 
 

@@ -1,5 +1,7 @@
 """Descriptions of a run's sounds, images and texts: made once, before anything is learned."""
 
+from collections.abc import Iterable, Iterator
+
 import polars as pl
 
 from galeno.features.describer import Describer
@@ -12,7 +14,9 @@ from galeno.storage.lake import Lake
 MODELS = "models"
 """Folder of the ingest step with the models that describe images and texts."""
 CHUNK = 512
-"""Contents that are described at a time."""
+"""Contents that are described at a time, at most."""
+CHUNK_BYTES = 64 * 2**20
+"""Bytes of the contents that are described at a time, about."""
 
 
 def describe_good(good: pl.DataFrame, context: StepContext) -> None:
@@ -39,36 +43,38 @@ def describe_frame(frame: pl.DataFrame, describer: Describer, context: StepConte
     for name in describer.columns:
         if name in frame.columns:
             told = _describe_column(frame[name], name, describer, context)
-            told = told.rename({"description": f"{name}{DESCRIPTION}"})
-            frame = frame.drop(f"{name}{DESCRIPTION}", strict=False).join(
-                told, on=name, how="left", maintain_order="left"
-            )
+            frame = frame.drop(told.columns[1], strict=False)
+            frame = frame.join(told, on=name, how="left", maintain_order="left")
     return frame
 
 
 def _describe_column(
     values: pl.Series, name: str, describer: Describer, context: StepContext
 ) -> pl.DataFrame:
-    """The distinct values of a column, and the description of each."""
+    """The distinct values of a column, and beside them the description of each, called as in a frame."""
     distinct = values.drop_nulls().unique(maintain_order=True)
-    schema = {name: pl.String(), "description": pl.Binary()}
+    schema = {name: pl.String(), f"{name}{DESCRIPTION}": pl.Binary()}
     if describer.columns[name] == "text":
         texts = distinct.to_list()
-        return pl.DataFrame({name: texts, "description": describer.describe(name, texts)}, schema=schema)
+        return pl.DataFrame([texts, describer.describe(name, texts)], schema=schema, orient="col")
     found: dict[str, bytes | None] = {}
     contents = Contents(Lake(context.home.lake))
-    waiting: list[tuple[str, bytes]] = []
-
-    def work() -> None:
-        made = describer.describe(name, [content for _, content in waiting], context.threads)
-        found.update(zip((digest for digest, _ in waiting), made, strict=True))
-        waiting.clear()
+    for chunk in _chunks(contents.read(distinct.to_list())):
+        made = describer.describe(name, [content for _, content in chunk], context.threads)
+        found.update(zip((digest for digest, _ in chunk), made, strict=True))
         context.reporter.rows(len(found))
+    return pl.DataFrame([list(found), list(found.values())], schema=schema, orient="col")
 
-    for each in contents.read(distinct.to_list()):
+
+def _chunks(contents: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    """Digests and contents, so many at a time as memory can hold."""
+    waiting: list[tuple[str, bytes]] = []
+    size = 0
+    for each in contents:
         waiting.append(each)
-        if len(waiting) == CHUNK:
-            work()
+        size += len(each[1])
+        if len(waiting) == CHUNK or size >= CHUNK_BYTES:
+            yield waiting
+            waiting, size = [], 0
     if waiting:
-        work()
-    return pl.DataFrame({name: list(found), "description": list(found.values())}, schema=schema)
+        yield waiting

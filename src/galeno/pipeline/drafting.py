@@ -66,6 +66,11 @@ def _notes(drafted: Draft) -> Iterator[str]:
     yield from map(_tell_files, drafted.attachments)
     if drafted.attachments:
         yield _tell_patients(drafted)
+    for column, patients in drafted.shared.items():
+        yield (
+            f"{column}: {patients} of {drafted.patients} patients name the same file and would stay together "
+            "on one side of every split; if it stands for no file, put its name in records.missing"
+        )
     for leak in drafted.leaks:
         yield _tell_leak(leak, dropped=leak.column in study.records.drop)
     for device in drafted.devices:

@@ -22,6 +22,9 @@ from galeno.progress import Reporter, Silent
 from galeno.storage.contents import Contents
 from galeno.study import Study
 
+PART = 16 * 2**20
+"""Bytes of contents that are answered together, about; each is in memory several times meanwhile."""
+
 
 def place_of(study: Study, table: Path | None = None) -> Place:
     """Where the files are that a table of this study names.
@@ -37,7 +40,7 @@ def place_of(study: Study, table: Path | None = None) -> Place:
 
 def attach_files(
     raw: pl.DataFrame, contract: Contract, place: Place
-) -> tuple[pl.DataFrame, list[tuple[str, ...]]]:
+) -> Iterator[tuple[pl.DataFrame, list[tuple[str, ...]]]]:
     """Put contents where a table names files.
 
     Args:
@@ -45,23 +48,36 @@ def attach_files(
         contract: of the study.
         place: where the files are.
 
-    Returns:
-        the records, with bytes in the columns of sounds and images, null where a file cannot be taken; and
-        for each row what was wrong, as `RULE:column`.
+    Yields:
+        the records in parts, in order, each with about PART bytes of contents: bytes in the columns of sounds
+        and images, null where a file cannot be taken; and for each row what was wrong, as `RULE:column`.
     """
-    faults: list[tuple[str, ...]] = [()] * raw.height
-    made = []
-    for name in contract.files:
-        if name not in raw.columns:
-            continue
-        contents: list[bytes | None] = []
-        for row, cell in enumerate(raw[name].to_list()):
-            content, rule = _read(contract, name, cell, place)
-            contents.append(content if isinstance(content, bytes) else None)
-            if rule:
-                faults[row] = (*faults[row], contract.reason(name, rule))
-        made.append(pl.Series(name, contents, pl.Binary))
-    return raw.with_columns(made), faults
+    start = 0
+    while start < raw.height:
+        attached, faults = _attach_first(raw.slice(start), contract, place)
+        start += attached.height
+        yield attached, faults
+
+
+def _attach_first(
+    raw: pl.DataFrame, contract: Contract, place: Place
+) -> tuple[pl.DataFrame, list[tuple[str, ...]]]:
+    """As many of the first rows as make a part, and the faults of each; one row at least."""
+    names = [name for name in contract.files if name in raw.columns]
+    contents: list[list[bytes | None]] = []
+    faults: list[tuple[str, ...]] = []
+    size = 0
+    for cells in raw.select(names).iter_rows(buffer_size=1) if names else [()] * raw.height:
+        read = [_read(contract, name, cell, place) for name, cell in zip(names, cells, strict=True)]
+        contents.append([content if isinstance(content, bytes) else None for content, _ in read])
+        faults.append(
+            tuple(contract.reason(name, rule) for name, (_, rule) in zip(names, read, strict=True) if rule)
+        )
+        size += sum(len(content or b"") for content in contents[-1])
+        if size >= PART:
+            break
+    made = [pl.Series(name, [row[at] for row in contents], pl.Binary) for at, name in enumerate(names)]
+    return raw.head(len(faults)).with_columns(made), faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from galeno.errors import SourceError
 from galeno.evaluation.fairness import group_labels
 from galeno.evaluation.judge import judge
-from galeno.ingest.tables import iter_table
+from galeno.ingest.tables import is_lines, iter_table
 from galeno.media.places import Place, open_place
 from galeno.model.model import Model
 from galeno.pipeline.answers import (
@@ -26,7 +26,7 @@ from galeno.pipeline.answers import (
     review_beside,
 )
 from galeno.pipeline.context import label_indices
-from galeno.pipeline.gathering import attach_files, place_of
+from galeno.pipeline.gathering import PART, attach_files, place_of
 from galeno.progress import Reporter, Silent
 from galeno.records import Labels, Probabilities
 from galeno.storage.writer import open_writers
@@ -34,7 +34,7 @@ from galeno.storage.writer import open_writers
 BATCH = 50_000
 """Rows of a batch; AHEAD batches are in memory at a time."""
 MEDIA_BATCH = 64
-"""Rows of a batch of a study with sounds or images, whose files are in memory with them."""
+"""Rows of a batch of a study with sounds or images; fewer where they hold PART bytes themselves."""
 AHEAD = 2
 
 
@@ -124,8 +124,12 @@ def _answer_ahead(
 def _answer(model: Model, raw: pl.DataFrame, before: int, place: Place | None) -> Answered:
     if place is None:
         return identify(model, raw, before, model.answer_frame(raw))
-    attached, faults = attach_files(raw, model.contract, place)
-    return identify(model, raw, before, model.answer_frame(attached, faults=faults), faults)
+    answers: list[pl.DataFrame] = []
+    faults: list[tuple[str, ...]] = []
+    for attached, found in attach_files(raw, model.contract, place):
+        answers.append(model.answer_frame(attached, faults=found))
+        faults += found
+    return identify(model, raw, before, pl.concat(answers), faults)
 
 
 def evaluate_file(model: Model, source: Path, *, files: str = "") -> dict[str, Any]:
@@ -154,13 +158,7 @@ def evaluate_file(model: Model, source: Path, *, files: str = "") -> dict[str, A
     faulty: Counter[str] = Counter()
     rows = unlabelled = 0
     with _place(model, source, files) as place:
-        for raw in _batches(model, source):
-            if study.records.target not in raw.columns:
-                raise SourceError(
-                    f"no column {study.records.target!r}, the target of the study",
-                    where=str(source),
-                    remedy="Evaluation needs the confirmed conditions; without them use galeno predict",
-                )
+        for raw in _labelled(model, source):
             raw_labels = model.contract.raw_targets(raw)
             known = raw_labels.is_not_null()
             kept = raw.filter(known)
@@ -170,13 +168,14 @@ def evaluate_file(model: Model, source: Path, *, files: str = "") -> dict[str, A
             names = model.contract.targets(kept)
             indices = label_indices(names, model.classes)
             unknown.update(raw_labels.filter(known).filter(pl.Series(indices < 0)).to_list())
-            attached, faults = (kept, ()) if place is None else attach_files(kept, model.contract, place)
-            faulty.update(fault for found in faults for fault in found)
-            typed, _ = model.contract.answer(attached)
             labels.append(indices)
-            probabilities.append(model.probabilities(typed))
             patients.append(patients_of(study, kept, numbers))
-            groups.append(group_labels(typed, study))
+            parts = iter([(kept, [()])]) if place is None else attach_files(kept, model.contract, place)
+            for attached, faults in parts:
+                faulty.update(fault for found in faults for fault in found)
+                typed, _ = model.contract.answer(attached)
+                probabilities.append(model.probabilities(typed))
+                groups.append(group_labels(typed, study))
     if sum(len(part) for part in labels) == 0:
         raise SourceError("no row has a target", where=str(source), remedy="Add the confirmed conditions")
     merged = np.concatenate(probabilities)
@@ -211,11 +210,29 @@ def _place(model: Model, source: Path, files: str) -> Iterator[Place | None]:
         yield place
 
 
+def _labelled(model: Model, source: Path) -> Iterator[pl.DataFrame]:
+    """The file in batches, each with the target; one that has it nowhere is refused."""
+    target = model.study.records.target
+    found = False
+    for raw in _batches(model, source):
+        found = found or target in raw.columns
+        if not found and not is_lines(source):
+            break
+        yield raw if target in raw.columns else raw.with_columns(pl.lit(None, pl.String).alias(target))
+    if not found:
+        raise SourceError(
+            f"no column {target!r}, the target of the study",
+            where=str(source),
+            remedy="Evaluation needs the confirmed conditions; without them use galeno predict",
+        )
+
+
 def _batches(model: Model, source: Path) -> Iterator[pl.DataFrame]:
     """The file in batches; a table whose header lacks columns is the wrong table and is refused."""
-    for raw in iter_table(source, MEDIA_BATCH if model.contract.files else BATCH):
+    parts = iter_table(source, MEDIA_BATCH, PART) if model.contract.files else iter_table(source, BATCH)
+    for raw in parts:
         missing = model.contract.missing_columns(raw)
-        if missing and not source.name.endswith((".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")):
+        if missing and not is_lines(source):
             listed = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
             raise SourceError(
                 f"columns that the model needs are not there: {listed}",

@@ -75,9 +75,9 @@ def ingest(context: StepContext) -> dict[str, Any]:
             )
         table = f"{study.name}/{contract.digest[:16]}"
         good = admission.good.with_columns(pl.lit(batch).alias(BATCH))
-        contents = Contents(lake)
-        with contents.hold() if gathered.files else nullcontext():  # no erasure comes between the two
-            gathered.keep(good, contents)
+        # No erasure comes between the two, nor after `leave_out`: it ends where a run is at work.
+        with lake.hold_intake() if gathered.files else nullcontext():
+            gathered.keep(good, Contents(lake))
             version = lake.append(table, good, batch)
     describe_good(admission.good, context)
     return {"table": table, "version": version, "batches": [batch], "report": admission.report.to_dict()}
@@ -110,6 +110,8 @@ def _tell(
 def divide(context: StepContext) -> dict[str, Any]:
     """Give every patient a side."""
     frame = context.records()
+    if UNIT in frame.columns:
+        _tell_shared(frame, context)
     sides = split(frame, context.study)
     place = context.place("split")
     pl.DataFrame({KEY: frame[KEY], "part": sides.parts, "fold": sides.folds}).write_parquet(
@@ -119,6 +121,17 @@ def divide(context: StepContext) -> dict[str, Any]:
     if UNIT in frame.columns:  # patients who share a file stay on one side
         evidence["joined"] = frame[PATIENT].n_unique() - frame[UNIT].n_unique()
     return {"evidence": evidence}
+
+
+def _tell_shared(frame: pl.DataFrame, context: StepContext) -> None:
+    """Say how many patients share a file, before the split fails of it."""
+    sizes = frame.group_by(UNIT).agg(pl.col(PATIENT).n_unique())[PATIENT]
+    shared = sizes.filter(sizes > 1).to_list()
+    if shared:
+        context.reporter.note(
+            f"{sum(shared)} patients share a file with others and stay on one side with them "
+            f"(at most {max(shared)} together); a placeholder's name belongs in records.missing"
+        )
 
 
 def learn(context: StepContext) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -17,7 +16,7 @@ from galeno.service.diagnosing import MOST_FAULTS
 from galeno.service.face import Reception, parse_json, read_model
 from galeno.service.intake import read_csv
 from galeno.service.lines import LONGEST_LINE, LONGEST_WITH_FILES, Lines, answer_lines
-from galeno.service.media_answer import SANDBOX, draw_relevance, send_file
+from galeno.service.media_answer import send_file, send_picture
 from galeno.service.media_intake import attach_files
 from galeno.service.tell import tell_answer, tell_explanations, tell_relevance, tell_stored
 from galeno.service.upload import MEDIA_TYPE as MULTIPART
@@ -230,10 +229,9 @@ def _add_files(routes: APIRouter, reception: Reception) -> None:
             str | None, Query(max_length=200, description="By default the first of the ranking.")
         ] = None,
     ) -> Response:
-        found, held, data = await desk.locate(caller, diagnosis, column, condition)
         if "image/png" in request.headers.get("accept", ""):
-            picture = await desk.decoder.run(partial(draw_relevance, found, held, data))
-            return Response(picture, media_type="image/png", headers=dict(SANDBOX))
+            return send_picture(await desk.draw_relevance(caller, diagnosis, column, condition))
+        found, held = await desk.locate(caller, diagnosis, column, condition)
         return _json(tell_relevance(diagnosis, found, held))
 
 
@@ -280,7 +278,9 @@ def _after(reception: Reception) -> APIRouter:
         caller: Annotated[Caller, Depends(reception.allow(Action.OUTCOMES_CREATE))],
     ) -> Response:
         _need_type(request, "text/csv")
-        done = await desk.import_outcomes(caller, study, read_csv(await reception.body(request, BATCH_LIMIT)))
+        with reception.hold_place(request):
+            table = await asyncio.to_thread(read_csv, await reception.body(request, BATCH_LIMIT))
+            done = await desk.import_outcomes(caller, study, table)
         faults = [{"row": row, "column": column, "detail": detail} for row, column, detail in done.faults]
         return _json({"imported": done.imported, "known": done.known, "faults": faults})
 
@@ -326,8 +326,9 @@ def _studies(reception: Reception) -> APIRouter:
         # by hand: the framework would read the body before it asks who sends it
         desk.study(study)
         _need_type(request, "application/json")
-        limit = max(BATCH_LIMIT, reception.upload_limit) if reception.takes_files(study) else BATCH_LIMIT
-        with reception.hold_place(request):
+        takes_files = reception.takes_files(study)
+        limit = max(BATCH_LIMIT, reception.upload_limit) if takes_files else BATCH_LIMIT
+        with reception.hold_place(request, always=takes_files):
             body = await reception.body(request, limit)
             sent = await asyncio.to_thread(_read_records, body)
             del body

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Table, select
 from galeno.errors import AccessError, BusyError, ConsentError, NotFoundError
 from galeno.governance.access import Action, Caller, require
 from galeno.governance.consent import Consents
+from galeno.model.relevance import Relevance
 from galeno.records import AuditEntry, Explanation
 from galeno.service.answers import Answer
 from galeno.service.library import Library
-from galeno.service.media_intake import Decoder
+from galeno.service.media_intake import Decoder, HeldFile
 from galeno.service.registrar import Registrar
 from galeno.service.shelf import Served, Shelf
 from galeno.service.together import Together
@@ -30,6 +31,10 @@ from galeno.study import Study
 T = TypeVar("T")
 READERS = 8
 """Reads of the journal at a time; more wait."""
+INPUTS = 2
+"""Kept inputs that are read at a time; each may hold many megabytes, a few times over."""
+SHOWN = 2
+"""Kept inputs that are decoded at a time, to be explained or drawn."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +68,16 @@ class Counter:
         self._together = Together()
         self.explained: OrderedDict[str, tuple[Explanation, ...]] = OrderedDict()
         """The latest explanations by diagnosis."""
-        self.located: OrderedDict[tuple[str, str, str], Any] = OrderedDict()
-        """The latest maps of relevance by diagnosis, column and condition."""
+        self.located: OrderedDict[tuple[str, str, str], tuple[Relevance, HeldFile]] = OrderedDict()
+        """The latest maps of relevance, and what they are of, by diagnosis, column and condition."""
         self.decoder = Decoder()
         """Where sounds and images are decoded."""
         self._readers = asyncio.Semaphore(READERS)
+        self._inputs = asyncio.Semaphore(INPUTS)
+        self._shown = asyncio.Semaphore(SHOWN)
+        self._locating: dict[tuple[str, str, str], asyncio.Task[tuple[Relevance, HeldFile]]] = {}
+        # one map at a time, so that a thread of the decoder is left for diagnoses
+        self._locator = asyncio.Semaphore(1)
 
     def study(self, name: str) -> Study:
         """The study as its champion knows it.
@@ -237,14 +247,18 @@ class Counter:
         }
 
     async def find(self, caller: Caller, action: Action, diagnosis_id: str) -> Mapping[str, Any]:
-        """The row of a diagnosis that the caller may see.
+        """The row of a diagnosis that the caller may see: without its input, with whether there is one
+        (`captured`).
 
         Raises:
             NotFoundError: no such diagnosis, or one of another site.
             AccessError: the caller's role may not do this.
         """
         await self.permit(caller, action)
-        query = select(schema.diagnoses).where(schema.diagnoses.c.id == diagnosis_id)
+        table = schema.diagnoses
+        plain = [column for column in table.c if column.name != "record"]
+        captured = table.c.record.is_not(None).label("captured")
+        query = select(*plain, captured).where(table.c.id == diagnosis_id)
         row = await self.read(lambda connection: connection.execute(query).mappings().first())
         if row is not None:
             try:

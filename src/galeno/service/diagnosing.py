@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, Table, select
 
-from galeno.errors import ConflictError, GalenoError, InputError
+from galeno.errors import ConflictError, GalenoError, InputError, NotFoundError, PackageError, RegistryError
 from galeno.governance.access import Action, Caller
 from galeno.ingest.values import Value
 from galeno.model.explain import explain as explain_record
@@ -31,6 +32,7 @@ from galeno.storage.ids import new_id, now
 
 _log = logging.getLogger("galeno.service")
 
+T = TypeVar("T")
 LONGEST_ID = 200
 """Characters of a patient id."""
 MOST_FAULTS = 20
@@ -41,6 +43,10 @@ PAGE = 200
 """Most diagnoses of one page."""
 CLOCK_SKEW = timedelta(days=1)
 """How far ahead of this clock a date may be: time zones, and clocks that go fast."""
+
+
+class NotKeptError(ConflictError):
+    """What a diagnosis was made of, or the model that made it, is no longer there, or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +159,25 @@ class Diagnosing(Counter):
                 Change(then=lambda connection: release_message(connection, study, batch))
             )
 
-    async def read_diagnosis(self, caller: Caller, diagnosis_id: str) -> StoredDiagnosis:
+    async def read_diagnosis(
+        self, caller: Caller, diagnosis_id: str, *, record: bool = True
+    ) -> StoredDiagnosis:
         """One diagnosis with its input, feedback and outcomes.
+
+        Args:
+            caller: who is asking.
+            diagnosis_id: of the diagnosis.
+            record: with its input, which may hold many megabytes of sounds and images.
 
         Raises:
             NotFoundError: no such diagnosis, or one of another site.
             AccessError: the caller may not.
         """
         row = await self.find(caller, Action.DIAGNOSES_READ, diagnosis_id)
-        stored = await self.read(lambda connection: self._open(connection, row))
+        kept = None
+        if record and row["captured"]:
+            kept = await self._read_input(row, lambda input_: hold_files(input_, self._files_of(row)))
+        stored = await self.read(lambda connection: self._open(connection, row, kept))
         await self.record(self._read_entry(caller, Action.DIAGNOSES_READ, row))
         return stored
 
@@ -222,17 +238,17 @@ class Diagnosing(Counter):
 
         Raises:
             NotFoundError: no such diagnosis.
-            ConflictError: its input was not kept.
-            RegistryError: its model is no longer there.
+            NotKeptError: its input was not kept, or its model is no longer there.
+            BusyError: too many are waiting.
         """
         row = await self.find(caller, Action.DIAGNOSES_EXPLAIN, diagnosis_id)
-        if row["record"] is None:
-            raise ConflictError("the input of this diagnosis was not kept", where="diagnoses")
+        _need_input(row)
         explanations = self.explained.get(diagnosis_id)
         if explanations is None:
-            model = await asyncio.to_thread(self.rooms.shelf.version, row["study"], row["version"])
-            record = await asyncio.to_thread(self._unseal, row, "record")
-            explanations = await self._reason(model, record, heavy=has_media(model, record))
+            model = await self._model_of(row)
+            async with self._shown if model.contract.files else nullcontext():
+                record = await self._read_input(row, dict)
+                explanations = await self._reason(model, record, heavy=has_media(model, record))
             self._remember(diagnosis_id, explanations)
         await self.record(self._read_entry(caller, Action.DIAGNOSES_EXPLAIN, row))
         return explanations
@@ -338,11 +354,48 @@ class Diagnosing(Counter):
         )
         return answer, Change(tuple(rows), (entry,), patient, patient_id)
 
-    def _open(self, connection: Connection, row: Mapping[str, Any]) -> StoredDiagnosis:
+    async def _read_input(self, row: Mapping[str, Any], take: Callable[[dict[str, Any]], T]) -> T:
+        """Take what is wanted of the input of a diagnosis, in a thread, when it is its turn.
+
+        Args:
+            row: of the diagnosis.
+            take: is given the record as it was kept.
+
+        Raises:
+            NotKeptError: the input was not kept.
+            NotFoundError: it was erased meanwhile.
+        """
+        _need_input(row)
+        table = schema.diagnoses
+        query = select(table.c.record).where(table.c.id == row["id"])
+        async with self._inputs:
+            sealed = await self.read(lambda connection: connection.execute(query).scalar())
+            if sealed is None:
+                raise NotFoundError("no such diagnosis", where="diagnoses")
+            return await asyncio.to_thread(lambda: take(self._unseal({**row, "record": sealed}, "record")))
+
+    async def _model_of(self, row: Mapping[str, Any]) -> Model:
+        """The model that made a diagnosis.
+
+        Raises:
+            NotKeptError: it is no longer there.
+        """
+        try:
+            return await asyncio.to_thread(self.rooms.shelf.version, row["study"], row["version"])
+        except (NotFoundError, PackageError, RegistryError) as error:
+            _log.warning("a diagnosis cannot be explained: %s", error)
+            raise NotKeptError("the model that answered is no longer there", where="diagnoses") from None
+
+    def _files_of(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Columns of sounds and images of a diagnosis, as the version that answered knows them."""
+        return self.rooms.shelf.files(row["study"], row["version"])
+
+    def _open(
+        self, connection: Connection, row: Mapping[str, Any], record: Mapping[str, Any] | None
+    ) -> StoredDiagnosis:
         """A diagnosis with everything that belongs to it."""
         said = _of(connection, schema.feedback, row["id"])
         confirmed = _of(connection, schema.outcomes, row["id"])
-        record = None if row["record"] is None else hold_files(self._unseal(row, "record"))
         named = select(schema.identities).where(schema.identities.c.patient == row["patient"])
         identity = connection.execute(named).mappings().first()
         return self._stored(
@@ -388,6 +441,11 @@ class Diagnosing(Counter):
     def _read_entry(self, caller: Caller, action: Action, row: Mapping[str, Any], detail: str = "") -> Any:
         about = {"patient": row["patient"], "study": row["study"], "subject": row["id"]}
         return self.entry(caller, action, detail=detail, **about)
+
+
+def _need_input(row: Mapping[str, Any]) -> None:
+    if not row["captured"]:
+        raise NotKeptError("the input of this diagnosis was not kept", where="diagnoses")
 
 
 def check_patient_id(patient_id: str) -> None:

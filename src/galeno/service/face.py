@@ -50,12 +50,13 @@ class Reception:
         return self.settings.upload_mib << 20
 
     @contextmanager
-    def hold_place(self, request: Request, holder: str = "") -> Iterator[None]:
+    def hold_place(self, request: Request, holder: str = "", *, always: bool = False) -> Iterator[None]:
         """Take a place for a request that is large, or does not say how large it is.
 
         Args:
             request: what came.
             holder: whose it is; by default the caller's, who is known by now.
+            always: it takes long, however small it is.
 
         Raises:
             BusyError: there is none, or the caller has enough: such requests are held in memory until they
@@ -63,7 +64,7 @@ class Reception:
         """
         caller: Caller | None = request.scope.get("galeno.caller")
         length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) <= self.body_limit:
+        if not always and length.isdecimal() and int(length) <= self.body_limit:
             yield
             return
         with self.uploads.take(holder or (caller.name if caller else "")):

@@ -117,7 +117,9 @@ class _Face:
 
     async def read(self, request: Request) -> Response:
         caller = await self._caller(request, Action.FHIR_READ)
-        stored = await self.reception.desk.read_diagnosis(caller, own_id(request.path_params["id"]))
+        stored = await self.reception.desk.read_diagnosis(
+            caller, own_id(request.path_params["id"]), record=False
+        )
         return _respond(risk_assessment(self._telling(stored, request), self._base(request)))
 
     async def search(self, request: Request) -> Response:
@@ -146,9 +148,10 @@ class _Face:
     async def _search(self, request: Request, caller: Caller, asked: list[tuple[str, str]]) -> Response:
         search = read_search(asked)
         page, following = await self._page(caller, search)
-        # one by one: each reading of a case is audited, and tells the patient and whether it was confirmed
+        # one by one: each reading of a case is audited, and tells the patient and whether it was confirmed;
+        # a RiskAssessment tells no input
         desk = self.reception.desk
-        cases = await asyncio.gather(*(desk.read_diagnosis(caller, each.id) for each in page))
+        cases = await asyncio.gather(*(desk.read_diagnosis(caller, each.id, record=False) for each in page))
         base = self._base(request)
         kept = [pair for pair in asked if pair[0] not in ("page", "_format")]
         links = {"self": _link(base, kept)}

@@ -1,8 +1,9 @@
 """Use cases after a diagnosis: what the clinician says of it, and what was confirmed in the end."""
 
+import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -142,10 +143,8 @@ class Following(Counter):
         """
         await self.permit(caller, Action.OUTCOMES_CREATE)
         declared = self.study(study)
-        rows, faults = _read_rows(declared, table)
-        for row in rows:
-            if row["patient_id"]:
-                row["patient"] = self.rooms.cipher.pseudonym(row["patient_id"])
+        # in a thread: a long table takes a while
+        rows, faults = await asyncio.to_thread(_read_rows, declared, table, self.rooms.cipher.pseudonym)
         kept, lost = await self.read(lambda connection: _match(connection, declared.name, rows, caller))
 
         def write(connection: Connection) -> int:
@@ -198,7 +197,9 @@ def _insert_new(connection: Connection, row: Mapping[str, Any]) -> bool:
     return True
 
 
-def _read_rows(study: Study, table: pl.DataFrame) -> tuple[list[dict[str, Any]], list[tuple[int, str, str]]]:
+def _read_rows(
+    study: Study, table: pl.DataFrame, pseudonym: Callable[[str], str]
+) -> tuple[list[dict[str, Any]], list[tuple[int, str, str]]]:
     """The good rows of a table of outcomes, and the faults of the others."""
     if "condition" not in table.columns or "confirmed_on" not in table.columns:
         missing = next(name for name in ("condition", "confirmed_on") if name not in table.columns)
@@ -221,7 +222,8 @@ def _read_rows(study: Study, table: pl.DataFrame) -> tuple[list[dict[str, Any]],
         if wrong:
             faults += [(number, column, what) for column, what in wrong]
         else:
-            rows.append({**row, "row": number, "day": day, "patient": ""})
+            patient = pseudonym(row["patient_id"]) if row["patient_id"] else ""
+            rows.append({**row, "row": number, "day": day, "patient": patient})
     return rows, faults
 
 

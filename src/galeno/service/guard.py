@@ -25,6 +25,10 @@ LARGE = re.compile(
 )
 """Paths that take uploads, batches and tables. Who asks is known there before a body is read, or, of a form
 that took somebody longer than the session, has but one place."""
+FORM = re.compile(r"/new/[^/]+")
+"""The form with files, whose page drops what is too much as it comes in and keeps what was typed."""
+DROPPED = 4
+"""A form is read to so many times its limit; what comes then is too much even to be dropped."""
 HEADERS: Mapping[str, str] = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -101,7 +105,8 @@ class Guard:
             limit = self._large_limit if LARGE.fullmatch(scope["path"]) else self._body_limit
             if counted:
                 self._check(scope, limit)
-            await self._app(scope, Patience(receive, self._patience, limit=limit), reply)
+            most = DROPPED * limit if FORM.fullmatch(scope["path"]) else limit
+            await self._app(scope, Patience(receive, self._patience, limit=most), reply)
         except GalenoError as error:
             await respond(problem_of(error), headers_of(error))(scope, receive, reply)
         except ClientDisconnect:
@@ -120,17 +125,19 @@ class Guard:
         Raises:
             NotFoundError: the client asks for another host.
             BusyError: too many at a time.
-            TooLongError: the body is longer than any that is taken.
+            TooLongError: the body is longer than any that is taken. Where a browser asks, reading it says so
+                (`Patience`): only the page that reads knows the reader's language.
             MediaTypeError: the body is compressed.
         """
         if self._loopback and not _is_here(scope):
             raise NotFoundError("nothing is served under this name", where="Host")
         if self._now > self._most:
             raise BusyError("the service has more to do than it can", remedy="Try again")
+        shown = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
         for name, value in scope["headers"]:
             if name == b"content-encoding" and value.lower() not in {b"", b"identity"}:
                 raise MediaTypeError([("Content-Encoding", "compressed bodies are not taken")])
-            if name == b"content-length" and (not value.isdigit() or int(value) > limit):
+            if name == b"content-length" and not (value.isdigit() and (shown or int(value) <= limit)):
                 raise TooLongError([("body", f"is longer than {limit} bytes")])
 
     def _complete(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

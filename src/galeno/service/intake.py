@@ -2,15 +2,14 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from math import isfinite
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import polars as pl
 
 from galeno.errors import ContractError, InputError
+from galeno.governance.leftovers import receive
 from galeno.ingest.contract import Admission, Contract
 from galeno.ingest.quarantine import write_quarantine
 from galeno.ingest.values import BLANKS, codes_of, text_of
@@ -48,29 +47,29 @@ def admit_records(
     Raises:
         InputError: a value is not a plain one, or no record holds to the contract.
         LakeError: the lake cannot be written.
+        OutputError: the home cannot be written to.
     """
     study = contract.study
     frame = read_texts(records, sorted(contract.inputs | {study.records.target}), contract)
     batch = f"sent-{digest_frame(frame)[:32]}"
     lake = Lake(home.lake)
-    with gather_files(frame, contract, _Nowhere(), home.receiving / uuid4().hex) as gathered:
+    with receive(home) as folder, gather_files(frame, contract, _Nowhere(), folder) as gathered:
         try:
             admitted = contract.admit(gathered.frame, "records", files=gathered.files)
         except ContractError as error:
             raise InputError([("records", error.what)]) from None
-        admission = leave_out(admitted, contract, home)
-        if admission is not admitted:
-            batch = f"sent-{digest_rest(batch, admission)[:32]}"
-        if admission.quarantine.height:
-            write_quarantine(home.quarantine / study.name / f"{batch}.parquet", admission)
-        if admission.good.is_empty():
-            raise InputError(
-                [("records", f"none is taken: {_listed(admission)}")],
-                remedy="GET /v1/studies/{study}/form lists columns, types and ranges",
-            )
-        contents = Contents(lake)
-        with contents.hold() if contract.files else nullcontext():
-            gathered.keep(admission.good, contents)
+        with lake.hold_intake():  # no erasure comes between who is left out and what is written
+            admission = leave_out(admitted, contract, home)
+            if admission is not admitted:
+                batch = f"sent-{digest_rest(batch, admission)[:32]}"
+            if admission.quarantine.height:
+                write_quarantine(home.quarantine / study.name / f"{batch}.parquet", admission)
+            if admission.good.is_empty():
+                raise InputError(
+                    [("records", f"none is taken: {_listed(admission)}")],
+                    remedy="GET /v1/studies/{study}/form lists columns, types and ranges",
+                )
+            gathered.keep(admission.good, Contents(lake))
             version = lake.append(f"{study.name}/{contract.digest[:16]}", admission.good, batch)
     return {
         "study": study.name,

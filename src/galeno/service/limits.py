@@ -32,9 +32,7 @@ class Places:
             BusyError: there is none, or the caller holds enough.
         """
         if self._held.total() >= self._most or self._held[key] >= self._each:
-            raise BusyError(
-                "too many sounds and images are sent at a time", remedy="Try again", retry_after=2
-            )
+            raise BusyError("too many large requests are sent at a time", remedy="Try again", retry_after=2)
         self._held[key] += 1
         try:
             yield

@@ -7,7 +7,7 @@ A file is held to its size and to what its first bytes say before anything is de
 import asyncio
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -49,11 +49,13 @@ class HeldFile:
         kind: sound or image.
         bytes: how many there are.
         sha256: of them, in hex.
+        extent: pixels of width and height; of a sound, samples a second and samples.
     """
 
     kind: Kind
     bytes: int
     sha256: str
+    extent: tuple[int, int]
 
     @property
     def media_type(self) -> str:
@@ -64,6 +66,8 @@ class HeldFile:
 class Decoder:
     """Threads of a worker that decode and describe, so that the event loop need not.
 
+    What takes minutes has one thread more, so that it holds no diagnosis up.
+
     Args:
         at_once: how many.
         queue: records that may wait for them.
@@ -71,6 +75,7 @@ class Decoder:
 
     def __init__(self, at_once: int = AT_ONCE, queue: int = QUEUE) -> None:
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="galeno-decoder")
+        self._slow = ThreadPoolExecutor(1, thread_name_prefix="galeno-slow-decoder")
         self._most = at_once + queue
         self._now = 0
         self._lock = threading.Lock()
@@ -98,6 +103,10 @@ class Decoder:
         # not when the caller goes away: a thread that has begun goes on
         future.add_done_callback(self._leave)
         return await asyncio.wrap_future(future)
+
+    async def run_slowly(self, work: Callable[[], T]) -> T:
+        """Do some work that takes minutes, one such after the other."""
+        return await asyncio.wrap_future(self._slow.submit(work))
 
     def _leave(self, _: Future[Any]) -> None:
         with self._lock:
@@ -184,12 +193,29 @@ def hold_file(value: object) -> tuple[HeldFile, bytes] | None:
     content = read_data_url(value) if isinstance(value, str) else None
     if content is None:
         return None
-    return HeldFile(content.kind, len(content.data), sha256(content.data).hexdigest()), content.data
+    data = content.data
+    held = HeldFile(content.kind, len(data), sha256(data).hexdigest(), extent_of(content.kind, data))
+    return held, data
 
 
-def hold_files(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A kept record for readers: a `HeldFile` in the place of each file."""
-    return {name: value if (held := hold_file(value)) is None else held[0] for name, value in record.items()}
+def hold_files(record: Mapping[str, Any], files: Collection[str]) -> dict[str, Any]:
+    """A kept record for readers: a `HeldFile` in the place of each file.
+
+    Args:
+        record: as it was kept.
+        files: columns of sounds and images: elsewhere, a text that looks like a file is a text.
+    """
+    held = {name: hold_file(record[name]) for name in files if name in record}
+    return {**record, **{name: file[0] for name, file in held.items() if file is not None}}
+
+
+def extent_of(kind: Kind, data: bytes) -> tuple[int, int]:
+    """Pixels of width and height, or samples a second and samples, from the head of a clean file."""
+    if kind == "image":
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")  # IHDR (PNG, 11.2.2)
+    # STREAMINFO (RFC 9639, 8.2): 20 bits of rate, 8 of channels and depth, 36 of samples
+    told = int.from_bytes(data[18:26], "big")
+    return max(told >> 44, 1), told & (2**36 - 1)
 
 
 def attach_files(study: Study, record: Mapping[str, object], files: Mapping[str, File]) -> dict[str, object]:

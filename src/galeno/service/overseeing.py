@@ -17,6 +17,7 @@ from galeno.records import GateReport, RegisteredModel
 from galeno.service.counter import Counter
 from galeno.service.diagnosing import sees_all_sites
 from galeno.service.overview import Overview, read_overview
+from galeno.service.shelf import read_study
 from galeno.service.span import Span, last_days
 from galeno.service.worklist import Wanted, Worklist, read_worklist
 from galeno.storage import schema
@@ -210,11 +211,8 @@ class Overseeing(Counter):
 
     def _read_sheet(self, entry: RegisteredModel, champion: RegisteredModel | None) -> ModelSheet:
         """Everything that a package and its run tell of a version."""
-        folder = Path(entry.package)
-        moved = self.rooms.home.packages / entry.study / folder.name
-        if not folder.is_dir():
-            folder = moved  # the home was moved, or is mounted elsewhere
-        study = _read_study(folder)
+        folder = self.rooms.shelf.folder_of(entry)
+        study = read_study(folder)
         evaluation = _read_evaluation(folder)
         gate = self._read_gate(entry.run)
         if gate is None and study is not None and evaluation is not None:
@@ -236,13 +234,6 @@ class Overseeing(Counter):
             return None if said is None else gate_from_dict(said)
         except (GalenoError, KeyError, TypeError):
             return None
-
-
-def _read_study(folder: Path) -> Study | None:
-    try:
-        return Study.model_validate(read_json(folder / "study.json"))
-    except (OSError, ValueError):
-        return None
 
 
 def _read_evaluation(folder: Path) -> Evaluation | None:

@@ -17,8 +17,10 @@ from pathlib import Path
 from galeno.errors import GalenoError, NotFoundError, PackageError
 from galeno.model.model import Model
 from galeno.records import RegisteredModel
+from galeno.storage.atomic import read_json
 from galeno.storage.home import Home
 from galeno.storage.standing import Standing, read_standing
+from galeno.study import Study
 
 _log = logging.getLogger("galeno.service")
 
@@ -133,6 +135,24 @@ class Shelf:
             self._older.move_to_end(key)
             return self._older[key]
 
+    def files(self, study: str, version: str) -> tuple[str, ...]:
+        """Columns of sounds and images of a version of a study, as its champion knows them where the version
+        is gone; none where nobody knows. Takes a moment: call it in a thread.
+        """
+        served = self._served.get(study)
+        entry = self.standing.find(study, version)
+        if entry is not None and (served is None or served.entry.version != version):
+            found = read_study(self.folder_of(entry))
+            if found is not None:
+                return tuple(name for name, column in found.features_columns.items() if column.holds_file)
+        return () if served is None else served.model.contract.files
+
+    def folder_of(self, entry: RegisteredModel) -> Path:
+        """Where the package of a version is; the home may have been moved, or be mounted elsewhere."""
+        folder = Path(entry.package)
+        moved = self._home.packages / entry.study / folder.name
+        return moved if not folder.is_dir() and moved.is_dir() else folder
+
     def _serve(self, study: str, standing: Standing, problems: dict[str, str]) -> Served | None:
         """What shall answer; where the champion cannot be loaded, what answered until now."""
         before = self._served.get(study)
@@ -162,10 +182,7 @@ class Shelf:
 
     def _open(self, entry: RegisteredModel) -> Model:
         """Load a package, hold its hash against the registered one, and let it answer once."""
-        folder = Path(entry.package)
-        moved = self._home.packages / entry.study / folder.name
-        if not folder.is_dir() and moved.is_dir():
-            folder = moved  # the home was moved, or is mounted elsewhere
+        folder = self.folder_of(entry)
         try:
             model = Model.load(folder, threads=self._threads)
         except OSError as error:
@@ -197,6 +214,14 @@ class Shelf:
             if self.problems.get(name) != problem:
                 _log.error("%s cannot be loaded: %s", name, problem)
         self.problems = problems
+
+
+def read_study(folder: Path) -> Study | None:
+    """The study of a package; None where it cannot be read."""
+    try:
+        return Study.model_validate(read_json(folder / "study.json"))
+    except (OSError, ValueError):
+        return None
 
 
 def _key(entry: RegisteredModel) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,9 @@ class Steering(Counter):
         model = self.rooms.shelf.get(study).model
         if not 0 < len(records) <= MOST_RECORDS:
             raise InputError([("records", f"must be 1 to {MOST_RECORDS} records")])
-        done = await asyncio.to_thread(admit_records, self.rooms.home, model.contract, records)
+        work = partial(admit_records, self.rooms.home, model.contract, records)
+        # thousands of sounds and images take minutes
+        done = await (self.decoder.run_slowly(work) if model.contract.files else asyncio.to_thread(work))
         entry = self.entry(
             caller,
             Action.RECORDS_CREATE,

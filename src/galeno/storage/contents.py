@@ -1,14 +1,11 @@
 """Sounds and images in the lake: each content once, by the digest of what it holds."""
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
 
 import polars as pl
 
 from galeno.records import KEY
-from galeno.storage.atomic import alone
 from galeno.storage.lake import Lake
 
 TABLE = "media/contents"
@@ -28,25 +25,11 @@ class Contents:
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Keep contents from being removed until the rows that name them are there; waits for its turn.
-
-        To be held around `keep` and the append of the rows, and around a search for contents that nobody
-        names and their removal. It is another lock than the table's own, which each write takes for itself.
-        An object store has no such lock.
-
-        Raises:
-            OutputError: the lake cannot be written to.
-        """
-        if "://" in str(self._lake.root):
-            yield
-            return
-        with alone(Path(self._lake.root) / TABLE):
-            yield
-
     def keep(self, contents: Iterable[tuple[str, str, bytes]]) -> None:
         """Write those that are not there yet.
+
+        The lake's `hold_intake` is to be held until the rows that name them are there too: else they are
+        removed as contents that nobody names.
 
         Args:
             contents: digest, kind (sound or image) and clean bytes of each.

@@ -17,6 +17,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from galeno.errors import ConflictError, LakeError
 from galeno.records import BATCH, KEY
+from galeno.storage.atomic import alone
 
 _TABLE = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _BATCH = re.compile(r"[A-Za-z0-9_-]+")
@@ -134,6 +135,24 @@ class Lake:
             yield
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def hold_intake(self) -> Iterator[None]:
+        """Keep other rows from coming in, and contents from being removed; waits for its turn.
+
+        Who brings rows in holds it from asking who was erased until the rows are there, with the contents
+        that they name. An erasure takes its turn after its tombstone: who came before it has written, and who
+        comes after it leaves the patient out. It is taken before the tables' own locks, which each write
+        takes for itself. An object store has no such lock.
+
+        Raises:
+            OutputError: the lake cannot be written to.
+        """
+        if self._options is not None:
+            yield
+            return
+        with alone(Path(self.root) / "intake"):
+            yield
 
     def remove(self, table: str, column: str, values: Collection[str]) -> None:
         """Remove rows from the latest version, and the files of earlier ones.

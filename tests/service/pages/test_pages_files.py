@@ -3,8 +3,14 @@
 import html
 import re
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -15,15 +21,20 @@ from open_pages import Pages, open_pages, token
 from sqlalchemy import select
 from starlette.responses import Response
 
-from galeno.media.content import clean, kind_of
-from galeno.media.fault import RULES
-from galeno.model.relevance import Relevance
+from galeno.errors import PackageError
+from galeno.media.content import IMAGE_ENDINGS, SOUND_ENDINGS, Kind, clean, kind_of, to_data_url
+from galeno.media.fault import RULES, MediaFault
+from galeno.model.relevance import Relevance, locate
 from galeno.records import Explanation, ModalityShare
+from galeno.service import locating
+from galeno.service.counter import INPUTS
+from galeno.service.media_intake import HeldFile, hold_file
 from galeno.service.pages.file_page import part_of
 from galeno.service.pages.file_words import axes_text, extent_text, fault_text, file_reason, place_text
-from galeno.service.pages.form import has_files, read_record
+from galeno.service.pages.form import desk_faults, draw_groups, has_files, read_record
 from galeno.service.pages.result import draw_spoken, reason_text
 from galeno.service.pages.words import words_of
+from galeno.service.shelf import Shelf
 from galeno.service.steering import draw_form
 from galeno.service.upload import File
 from galeno.storage import schema
@@ -116,6 +127,80 @@ def test_where_a_file_speaks_is_told_and_drawn(ana: httpx.Client, result: httpx.
     assert ana.get(f"{result.url.path}/relevance/xray?condition=unheard").status_code == 422
 
 
+def test_one_map_is_made_for_all_who_ask_and_one_at_a_time(
+    ana: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = send(ana, {"v.xray": XRAY, "v.breath": BREATH})
+    asked: list[object] = []
+    running = threading.Semaphore(1)
+
+    def slow(*given: Any) -> Relevance:
+        assert running.acquire(blocking=False)
+        asked.append(given[2])
+        time.sleep(0.2)
+        running.release()
+        return locate(*given)
+
+    monkeypatch.setattr(locating, "locate", slow)
+    addresses = [f"{made.url.path}/relevance/{column}" for column in ("xray", "breath")] * 3
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ana.get, addresses))
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert sorted(asked, key=str) == ["breath", "xray"]
+
+
+def test_few_inputs_are_read_at_a_time(
+    ana: httpx.Client, result: httpx.Response, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = threading.Semaphore(INPUTS)
+    calls: list[bool] = []
+
+    def slow(value: object) -> object:
+        calls.append(running.acquire(blocking=False))
+        time.sleep(0.05)
+        running.release()
+        return hold_file(value)
+
+    monkeypatch.setattr(locating, "hold_file", slow)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ana.get, [f"{result.url.path}/sound/breath"] * 8))
+    assert {answer.status_code for answer in answers} == {200}
+    assert calls == [True] * 8
+
+
+def test_a_model_that_is_gone_is_told_in_words(chest: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise PackageError("cannot be read (FileNotFoundError)", where="/somewhere")
+
+    monkeypatch.setattr(Shelf, "version", gone)
+    for language, said in (("en", "This can no longer be told"), ("es", "Esto ya no se puede decir")):
+        client = chest.signed_in("ana", **{"Accept-Language": language})
+        made = send(client, {"v.xray": XRAY})
+        assert made.status_code == 200
+        assert words_of(language).gettext(
+            "This can no longer be told: the findings or the model that answered were not kept."
+        ) in text_of(made)
+        assert words_of(language).gettext("Show where it speaks") not in text_of(made)
+        page = client.get(f"{made.url.path}/files/xray")
+        assert page.status_code == 409
+        assert said in text_of(page)
+        assert client.get(f"{made.url.path}/relevance/xray").status_code == 409
+
+
+def test_a_kept_file_that_cannot_be_read_is_a_conflict(
+    ana: httpx.Client, result: httpx.Response, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MediaFault("damaged", "The image cannot be decoded")
+
+    for name in ("locate", "draw_file"):
+        monkeypatch.setattr(locating, name, fail)
+    for part in ("picture", "relevance"):
+        answer = ana.get(f"{result.url.path}/{part}/xray", params={"condition": "well"})
+        assert answer.status_code == 409
+        assert "cannot be read any more" in text_of(answer)
+
+
 def test_a_sound_is_played_in_parts(ana: httpx.Client, result: httpx.Response) -> None:
     address = result.url.path + "/sound/breath"
     whole = ana.get(address)
@@ -205,11 +290,89 @@ def test_a_session_that_ended_keeps_what_was_typed(chest: Pages) -> None:
     fields = {"csrf": token(client.get("/new/chest")), "patient_id": "late", "v.age": "44"}
     client.cookies.clear()
     before = diagnoses(chest)
-    late = client.post("/new/chest", data=fields, files={"v.xray": ("x.png", XRAY, "image/png")})
+    files = {"v.xray": ("x.png", XRAY, "image/png")}
+    late = client.post("/new/chest", data=fields, files=files)
     assert late.status_code == 401
     assert 'value="44"' in late.text
     assert "Only the files have to be chosen again." in text_of(late)
     assert diagnoses(chest) == before
+    # what follows is sent without files, but the form goes on saying which one is missing
+    kept = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', late.text))
+    late = client.post("/new/chest", data=kept)
+    kept = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', late.text))
+    again = chest.signed_in("ana", **{"Accept-Language": "en"})
+    drawn = again.post("/new/chest", data=kept)
+    assert drawn.status_code == 403
+    assert lost_fields(drawn) == ["v.xray"]
+    assert "Check it and send it again. Only the files have to be chosen again." in text_of(drawn)
+    typed = {**fields, "csrf": token(drawn), "lost": "v.xray"}
+    wrong = again.post("/new/chest", data={**typed, "v.age": "old"}, files={"v.breath": ("b", BREATH)})
+    assert wrong.status_code == 422
+    assert sorted(lost_fields(wrong)) == ["v.breath", "v.xray"]
+    assert again.post("/new/chest", data=typed, files=files).url.path.startswith("/diagnoses/dx_")
+
+
+def lost_fields(page: httpx.Response) -> list[str]:
+    """Fields that say that their file must be chosen again."""
+    return re.findall(r'choose it again\.<input type="hidden" name="lost" value="([^"]+)">', page.text)
+
+
+MUCH = bytes(30 << 20)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"v.breath": bytes((32 << 20) + 1)}, "is too large or too long"),
+        ({"v.xray": MUCH, "v.breath": MUCH}, "The files together are too large"),
+    ],
+)
+def test_files_that_are_too_large_take_nothing_with_them(
+    ana: httpx.Client, files: dict[str, bytes], said: str
+) -> None:
+    ana.headers["Accept"] = "text/html"
+    page = send(ana, files, **{"v.age": "61,5"})
+    assert page.status_code == 413
+    assert said in text_of(page)
+    assert 'value="61,5"' in page.text
+    assert f'value="{CANARY}-p1"' in page.text
+    assert lost_fields(page) == list(files)
+    assert token(page)
+
+
+def test_what_is_too_much_even_to_be_dropped_is_a_page(ana: httpx.Client, chest: Pages) -> None:
+    client = chest.signed_in("ana", **{"Accept-Language": "es", "Accept": "text/html,*/*;q=0.8"})
+    page = send(client, {"v.xray": MUCH[: 20 << 20]}, **{"v.age": "7" * 500_000})
+    assert page.status_code == 413
+    assert "Es demasiado de una vez" in text_of(page)
+    long = client.post("/rank", data={"text": "x" * 1_200_000})
+    assert long.status_code == 413
+    assert "Es demasiado de una vez" in text_of(long)
+
+
+def test_a_form_that_finds_no_place_keeps_what_was_typed(chest: Pages) -> None:
+    client = chest.signed_in("ana", **{"Accept-Language": "en"})
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    head = (
+        f"POST /new/chest HTTP/1.1\r\nHost: x\r\nCookie: {cookies}\r\nContent-Length: 9000000\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+    ).encode()
+    address = httpx.URL(chest.url)
+    large = BREATH + bytes(2_000_000)
+    with ExitStack() as open_uploads:
+        for _ in range(2):  # all that one caller may hold
+            other = open_uploads.enter_context(socket.create_connection((address.host, address.port or 0)))
+            other.sendall(head)
+        until = time.monotonic() + 10
+        while (page := send(client, {"v.breath": large})).status_code != 503:
+            assert time.monotonic() < until
+        assert "Not possible at the moment" in text_of(page)
+        assert 'value="61"' in page.text
+        assert lost_fields(page) == ["v.breath"]
+        elsewhere = {"Sec-Fetch-Site": "cross-site"}
+        forged = client.post("/new/chest", files={"v.breath": large}, headers=elsewhere)
+        assert forged.status_code == 403
+        assert "Findings" not in text_of(forged)
 
 
 def diagnoses(pages: Pages) -> int:
@@ -232,7 +395,24 @@ def test_a_form_knows_whether_it_takes_files() -> None:
     assert (record, faults) == ({"xray": XRAY}, {})
     record, faults = read_record(form, {}, EN, {"v.xray": File(XRAY, "audio/wav")})
     assert record == {}
-    assert faults == {"field-1": fault_text("wrong_type", EN)}
+    assert list(faults) == ["field-1"]
+    assert faults["field-1"].startswith(fault_text("wrong_type", EN))
+
+
+def test_a_form_offers_what_is_read_and_names_it() -> None:
+    """A phone offers m4a and webp where any sound or image is asked for, and neither is read."""
+    form = draw_form(CHEST, {})
+    endings = {"xray": IMAGE_ENDINGS, "breath": SOUND_ENDINGS}
+    for words in (EN, ES):
+        fields = {field.column: field for group in draw_groups(form, {}, words) for field in group.fields}
+        for column, known in endings.items():
+            offered = fields[column].accept.split(",")
+            assert [each for each in offered if each.startswith(".")] == list(known)
+            assert not any(each.endswith("/*") for each in offered)
+            told = desk_faults(form, [(f"record.{column}", "is no file of it (wrong_type)")], words)
+            assert list(told.values()) == [fields[column].refusal]
+        assert "DICOM" in fields["xray"].refusal
+        assert "FLAC" in fields["breath"].refusal
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -252,13 +432,17 @@ def test_every_missing_modality_has_words(modality: str) -> None:
 
 
 def test_an_extent_is_read_from_the_head_of_a_file() -> None:
-    assert (
-        extent_text("image", clean("image", draw_xray(ill=False, side=31)).data, EN)
-        == "image, 31\u00a0×\u00a031"
-    )
-    sound = clean("sound", record_breath(ill=False, seconds=12.34)).data
-    assert extent_text("sound", sound, ES) == "sonido, 12,3 s"
+    assert extent_text(held("image", draw_xray(ill=False, side=31)), EN) == "image, 31\u00a0×\u00a031"
+    sound = held("sound", record_breath(ill=False, seconds=12.34))
+    assert extent_text(sound, ES) == "sonido, 12,3 s"
     assert axes_text(sound, EN) == "Upwards 0 to 2,000 Hz, to the right 0 to 12.3 s."
+
+
+def held(kind: Kind, file: bytes) -> HeldFile:
+    """What is held of a file."""
+    found = hold_file(to_data_url(clean(kind, file).data))
+    assert found is not None
+    return found[0]
 
 
 def relevance(cells: dict[tuple[int, int], float], rows: tuple[float, ...]) -> Relevance:

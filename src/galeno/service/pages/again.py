@@ -12,7 +12,7 @@ class Again:
         sent: what was typed, by the fields' names.
         faults: what is wrong, by the fields' ids, in the reader's language.
         status: HTTP status of the page.
-        trouble: why nothing was saved where no field is to blame: consent, busy, journal or session.
+        trouble: why nothing was saved where no field is to blame: consent, busy, large, journal or session.
         lost: names of the fields whose files were sent; no page can hand a file back to a browser, so they
             must be chosen again.
     """

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -14,14 +15,18 @@ from galeno.errors import (
     InputError,
     JournalError,
     NotFoundError,
+    TooLongError,
 )
 from galeno.governance.access import Action, decide
-from galeno.media.limits import LARGEST_SENT
+from galeno.media.limits import LARGEST_SENT, SoundLimits
 from galeno.service.limits import Places
 from galeno.service.pages import consent, file_page, judgement
 from galeno.service.pages.again import Again
+from galeno.service.pages.file_words import fault_text
 from galeno.service.pages.form import (
+    LOST,
     PATIENT,
+    VALUE,
     desk_faults,
     draw_groups,
     field_id,
@@ -35,6 +40,7 @@ from galeno.service.pages.result_page import ResultPage
 from galeno.service.pages.session import Session, SignInNeededError
 from galeno.service.pages.sign_names import SignNames
 from galeno.service.pages.signs import cell_of, parse_signs
+from galeno.service.pages.typed import Typed
 from galeno.service.pages.words import Words
 from galeno.service.problems import status_of
 from galeno.service.upload import is_upload
@@ -50,6 +56,23 @@ LONGEST_RECORDING: Final = 30
 """Seconds that a page records from the microphone."""
 
 _TROUBLES: Final = ((ConsentError, "consent"), (BusyError, "busy"), (JournalError, "journal"))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large files may be; the page says it before they are sent.
+
+    Attributes:
+        largest: bytes of a file.
+        together: bytes of all files.
+        together_mib: MiB of all files, to be told; 0 where those of one file are enough.
+        seconds: of a sound.
+    """
+
+    largest: int
+    together: int
+    together_mib: int
+    seconds: int
 
 
 class FormPage:
@@ -100,8 +123,9 @@ class FormPage:
             form=form,
             groups=draw_groups(form, again.sent, words, again.lost),
             takes_files=takes_files,
-            largest=LARGEST_SENT,
+            limits=self._limits(study),
             longest=LONGEST_RECORDING,
+            lost=bool(again.lost),
             patient=again.sent.get(PATIENT, patient),
             asked=form["consent"],
             faults=again.faults,
@@ -115,28 +139,68 @@ class FormPage:
         return page
 
     async def diagnose(self, request: Request, study: str) -> Response:
-        """Diagnose what was typed. Whatever goes wrong, what was typed is on the page that answers."""
+        """Diagnose what was typed. Whatever goes wrong, what was typed is on the page that answers.
+
+        Raises:
+            BusyError: another form of somebody who is not signed in is read just now.
+            TooLongError: the texts are too long; or nobody is signed in, and the files are too large.
+            InputError: it is no form, or does not come to its end.
+        """
         files = self._frame.reception.count_files(study)
         if not files or not is_upload(request):  # other forms are small
             return await self._diagnose(request, study)
         session = await self._frame.sessions.find(request)
         if session is None:
-            places = self._strangers.take()
+            with self._strangers.take():
+                return await self._diagnose(request, study, files)
+        typed = Typed(request, files)
+        try:
+            with self._frame.reception.hold_place(request, session.caller().name):
+                return await self._diagnose(typed.request, study, files)
+        except (BusyError, TooLongError) as error:
+            refused = error.with_traceback(None)  # which would hold what was read so far
+        return await self._refuse(typed, study, refused)
+
+    async def _refuse(self, typed: Typed, study: str, error: BusyError | TooLongError) -> Response:
+        """The form with what was typed, where there is no place for its files, or they are too large.
+
+        Raises:
+            AccessError: it comes from another site, or from somebody who may not.
+            GalenoError: what was typed cannot be had; what was wrong before.
+        """
+        _check_origin(typed.request)
+        session = await self._frame.need(typed.request, Action.DIAGNOSES_CREATE)
+        try:
+            sent = await typed.read()
+        except InputError:
+            raise error from None
+        form = await self._desk.read_form(session.caller(), study)
+        words = self._frame.words(typed.request, session)
+        if isinstance(error, TooLongError):
+            again = _too_large(error, form, sent, words)
         else:
-            places = self._frame.reception.hold_place(request, session.caller().name)
-        with places:
-            return await self._diagnose(request, study, files)
+            again = _again(error, form, sent, words)
+        return await self.draw(typed.request, session, study, "", again)
+
+    def _limits(self, study: str) -> Limits:
+        """How large the files of a study may be."""
+        whole = self._frame.reception.upload_limit
+        largest = min(LARGEST_SENT, whole)
+        several = self._frame.reception.count_files(study) * largest > whole
+        return Limits(largest, whole - FORM_LIMIT, whole >> 20 if several else 0, int(SoundLimits().seconds))
 
     async def _diagnose(self, request: Request, study: str, files: int = 0) -> Response:
         sent = await self._read(request, files)
         try:
             session = await self._frame.need(request, Action.DIAGNOSES_CREATE)
         except SignInNeededError:
-            kept = [(name, value) for name in sent for value in sent.all(name) if name != "csrf"]
+            kept = [(name, value) for name in sent for value in sent.all(name) if name not in {"csrf", LOST}]
+            lost = _lost(sent)
+            kept += [(LOST, name) for name in lost]
             return await self._frame.page(
-                request, None, "signed_out.html", status=401, kept=kept, lost=bool(sent.files)
+                request, None, "signed_out.html", status=401, kept=kept, lost=bool(lost)
             )
-        lost = tuple(sent.files)
+        lost = _lost(sent)
         if not hmac.compare_digest(sent.get("csrf", "").encode(), session.csrf.encode()):
             # The form is of a session before this one: nothing is done until it is sent from the new page.
             return await self.draw(request, session, study, "", Again(sent, {}, 403, "session", lost))
@@ -183,8 +247,7 @@ class FormPage:
             AccessError: it comes from another site.
             InputError: it is too long or no form.
         """
-        if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-            raise AccessError("this form is too old, or was not one of ours")
+        _check_origin(request)
         return await read_form_body(request, self._frame.reception, FORM_LIMIT, files=files)
 
     async def _patient_of(self, session: Session, study: str, consent_id: str) -> str | None:
@@ -241,10 +304,37 @@ def router(frame: Frame) -> APIRouter:
     return routes
 
 
+def _check_origin(request: Request) -> None:
+    """Take no form from elsewhere.
+
+    Raises:
+        AccessError: it comes from another site.
+    """
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise AccessError("this form is too old, or was not one of ours")
+
+
+def _lost(sent: Form) -> tuple[str, ...]:
+    """Fields whose files came with this form, or with one before it and were not chosen again."""
+    return tuple(dict.fromkeys((*sent.files, *sent.all(LOST))))
+
+
 def _again(error: GalenoError, form: Mapping[str, Any], sent: Form, words: Words) -> Again:
     """The form once more, with everything that was typed and why it was not taken."""
     status, _ = status_of(error)
-    lost = tuple(sent.files)
+    lost = _lost(sent)
     if isinstance(error, InputError):
         return Again(sent, desk_faults(form, error.faults, words), status, lost=lost)
     return Again(sent, {}, status, next(name for kind, name in _TROUBLES if isinstance(error, kind)), lost)
+
+
+def _too_large(error: TooLongError, form: Mapping[str, Any], sent: Form, words: Words) -> Again:
+    """The form once more, without the files: one of them, or all together, are more than is taken."""
+    status, _ = status_of(error)
+    named = {name for name, _ in error.faults}
+    faults = {
+        field_id(place): fault_text("too_large", words)
+        for place, column in enumerate(form["fields"])
+        if f"{VALUE}{column['name']}"[:64] in named
+    }
+    return Again(sent, faults, status, "" if faults else "large", _lost(sent))

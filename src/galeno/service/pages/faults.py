@@ -20,6 +20,7 @@ from galeno.errors import (
     TooManyRequestsError,
     TooSlowError,
 )
+from galeno.service.diagnosing import NotKeptError
 from galeno.service.pages.session import FormTooOldError
 from galeno.service.pages.words import Words, mark
 
@@ -88,6 +89,11 @@ _SAID: Final[tuple[tuple[type[GalenoError], str, str], ...]] = (
         mark("The address may be wrong, or what was here is not for you to see."),
     ),
     (
+        NotKeptError,
+        mark("This can no longer be told"),
+        mark("The diagnosis itself is kept as it was."),
+    ),
+    (
         ConflictError,
         mark("This does not fit what is there"),
         mark("Somebody may have changed it meanwhile. Load the page again and look."),
@@ -135,6 +141,8 @@ _DETAILS: Final = frozenset(
         mark("no such version of the study's model"),
         mark("there is no earlier champion to go back to"),
         mark("the input of this diagnosis was not kept"),
+        mark("the model that answered is no longer there"),
+        mark("this file cannot be read any more"),
         mark("the service is stopping"),
         mark("too many sign in at a time"),
     }

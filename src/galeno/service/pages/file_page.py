@@ -4,14 +4,13 @@ The page of a file stands by itself; where there is a script, the page of the di
 """
 
 import re
-from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from galeno.errors import NotFoundError
 from galeno.governance.access import Action
-from galeno.service.media_answer import SANDBOX, draw_file, draw_relevance, send_file
+from galeno.service.media_answer import send_file, send_picture
 from galeno.service.pages.file_words import axes_text, extent_text, place_text
 from galeno.service.pages.frame import Frame
 from galeno.service.pages.result import column_label, condition_label, share
@@ -29,11 +28,11 @@ def add_routes(routes: APIRouter, frame: Frame) -> None:
     @routes.get("/diagnoses/{diagnosis}/files/{column:path}")
     async def show(request: Request, diagnosis: str, column: str) -> Response:
         session = await frame.need(request, Action.DIAGNOSES_EXPLAIN)
-        stored = await desk.read_diagnosis(session.caller(), diagnosis)
+        stored = await desk.read_diagnosis(session.caller(), diagnosis, record=False)
         ranked = [each.condition for each in stored.ranking[:CONDITIONS]]
         asked = request.query_params.get("condition", "")
         condition = asked if asked in ranked else stored.condition
-        found, held, data = await desk.locate(session.caller(), diagnosis, column, condition)
+        found, held = await desk.locate(session.caller(), diagnosis, column, condition)
         study, words = desk.study(stored.study), frame.words(request, session)
         labels = {name: condition_label(study, name, words) for name in ranked}
         return await frame.page(
@@ -44,8 +43,8 @@ def add_routes(routes: APIRouter, frame: Frame) -> None:
             column=column,
             label=column_label(study, column, words),
             kind=held.kind,
-            extent=extent_text(held.kind, data, words),
-            axes=axes_text(data, words) if held.kind == "sound" else "",
+            extent=extent_text(held, words),
+            axes=axes_text(held, words) if held.kind == "sound" else "",
             condition=condition,
             conditions=labels,
             share=share(found.probability, words),
@@ -56,14 +55,12 @@ def add_routes(routes: APIRouter, frame: Frame) -> None:
     async def draw_over(request: Request, diagnosis: str, column: str) -> Response:
         session = await frame.need(request, Action.DIAGNOSES_EXPLAIN)
         condition = request.query_params.get("condition") or None
-        found, held, data = await desk.locate(session.caller(), diagnosis, column, condition)
-        return _picture(await desk.decoder.run(partial(draw_relevance, found, held, data)))
+        return send_picture(await desk.draw_relevance(session.caller(), diagnosis, column, condition))
 
     @routes.get("/diagnoses/{diagnosis}/picture/{column:path}")
     async def draw(request: Request, diagnosis: str, column: str) -> Response:
         session = await frame.need(request, Action.DIAGNOSES_READ)
-        held, data = await desk.read_file(session.caller(), diagnosis, column)
-        return _picture(await desk.decoder.run(partial(draw_file, held, data)))
+        return send_picture(await desk.draw_file(session.caller(), diagnosis, column))
 
     @routes.get("/diagnoses/{diagnosis}/sound/{column:path}")
     async def play(request: Request, diagnosis: str, column: str) -> Response:
@@ -94,7 +91,3 @@ def part_of(whole: Response, data: bytes, wanted: str) -> Response:
         return Response(status_code=416, headers=headers)
     headers["content-range"] = f"bytes {start}-{end}/{len(data)}"
     return Response(data[start : end + 1], status_code=206, headers=headers)
-
-
-def _picture(picture: bytes) -> Response:
-    return Response(picture, media_type="image/png", headers=dict(SANDBOX))

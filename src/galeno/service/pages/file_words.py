@@ -11,6 +11,7 @@ import numpy as np
 from galeno.media.content import Kind
 from galeno.media.picture import HIGHEST_SHOWN
 from galeno.model.relevance import Relevance
+from galeno.service.media_intake import HeldFile
 from galeno.service.pages.words import Words, mark
 
 _FAULTS: Final[Mapping[str, str]] = {
@@ -73,35 +74,23 @@ def kind_text(kind: Kind, words: Words) -> str:
     return words.gettext("Sound") if kind == "sound" else words.gettext("Image")
 
 
-def extent_text(kind: Kind, data: bytes, words: Words) -> str:
-    """How long a sound, or how large an image is, from the head of its clean file.
-
-    Args:
-        kind: of the file.
-        data: FLAC or PNG, as `media.content` writes it.
-        words: the reader's language.
-    """
-    if kind == "image":
-        width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))  # IHDR (PNG, 11.2.2)
+def extent_text(held: HeldFile, words: Words) -> str:
+    """How long a sound, or how large an image is."""
+    if held.kind == "image":
+        width, height = held.extent
         return words.gettext("image, %(size)s", size=f"{width}\u00a0×\u00a0{height}")
-    rate, samples = _streaminfo(data)
+    rate, samples = held.extent
     return words.gettext("sound, %(seconds)s s", seconds=words.number(samples / rate, 1))
 
 
-def axes_text(data: bytes, words: Words) -> str:
-    """What the axes of a spectrogram of a clean sound are, as `media.picture` draws it."""
-    rate, samples = _streaminfo(data)
+def axes_text(held: HeldFile, words: Words) -> str:
+    """What the axes of a spectrogram of a sound are, as `media.picture` draws it."""
+    rate, samples = held.extent
     return words.gettext(
         "Upwards 0 to %(high)s Hz, to the right 0 to %(seconds)s s.",
         high=words.number(min(HIGHEST_SHOWN, rate / 2), 0),
         seconds=words.number(samples / rate, 1),
     )
-
-
-def _streaminfo(data: bytes) -> tuple[int, int]:
-    """Samples a second, and samples, of a FLAC file (RFC 9639, 8.2)."""
-    told = int.from_bytes(data[18:26], "big")  # 20 bits of rate, 8 of channels and depth, 36 of samples
-    return max(told >> 44, 1), told & (2**36 - 1)
 
 
 def place_text(relevance: Relevance, kind: Kind, label: str, words: Words) -> tuple[str, ...]:

@@ -18,13 +18,15 @@ from galeno.service.pages.file_words import fault_text
 from galeno.service.pages.form_body import NO_FILES
 from galeno.service.pages.signs import cell_of, parse_signs, shape_fault
 from galeno.service.pages.vocabulary import say_group, say_option, say_unit
-from galeno.service.pages.words import Words
+from galeno.service.pages.words import Words, mark
 from galeno.service.upload import File
 
 PATIENT: Final = "patient_id"
 VALUE: Final = "v."
 UNIT: Final = "u."
 REST: Final = "rest."
+LOST: Final = "lost"
+"""Names a field whose file was sent with a form before this one."""
 YES: Final = "yes"
 NO: Final = "no"
 LONGEST_TEXT: Final = 20_000
@@ -36,10 +38,15 @@ FEW_OPTIONS: Final = 3
 FEW_LETTERS: Final = 16
 """Letters of such options together; longer ones are a list."""
 ENDINGS: Final[Mapping[str, tuple[str, ...]]] = {
-    "sound": ("audio/*", *SOUND_ENDINGS),
-    "image": ("image/*", *IMAGE_ENDINGS),
+    "sound": (*SOUND_ENDINGS, "audio/wav", "audio/x-wav", "audio/flac", "audio/ogg", "audio/mpeg"),
+    "image": (*IMAGE_ENDINGS, "image/png", "image/jpeg", "image/tiff", "application/dicom"),
 }
-"""What a browser offers first when a file is chosen, by the type of its column."""
+"""What a browser offers when a file is chosen, by the type of its column: what can be read, and no more, so
+that a phone shows no other recordings and makes a JPEG of its own kind of photograph."""
+_FORMATS: Final[Mapping[str, str]] = {
+    "sound": mark("Sounds are read from WAV, FLAC, OGG and MP3 files."),
+    "image": mark("Images are read from PNG, JPEG, TIFF, NumPy and DICOM files."),
+}
 _DIGITS: Final = 6
 """Significant digits of a converted number."""
 _RULE = re.compile(r"\((\w+)\)$")
@@ -85,6 +92,7 @@ class Field:
         hint: the possible range in words; empty for none.
         required: whether the study asks for it.
         lost: whether a file was sent in it that must be chosen again.
+        refusal: what is said of a file that cannot be read here; empty where it takes none.
     """
 
     id: str
@@ -102,10 +110,11 @@ class Field:
     hint: str
     required: bool
     lost: bool = False
+    refusal: str = ""
 
     @property
     def accept(self) -> str:
-        """What a browser offers first when a file is chosen."""
+        """What a browser offers when a file is chosen."""
         return ",".join(ENDINGS.get(self.type, ()))
 
     @property
@@ -238,7 +247,7 @@ def desk_faults(form: Mapping[str, Any], faults: Sequence[tuple[str, str]], word
         faults: of `InputError`: `record.COLUMN` or `patient_id`, and what is wrong, in English.
         words: the reader's language.
     """
-    ids = {f"record.{column['name'][:64]}": field_id(place) for place, column in enumerate(form["fields"])}
+    places = {f"record.{column['name'][:64]}": place for place, column in enumerate(form["fields"])}
     said = {
         "is in the future": words.gettext("This date is in the future."),
     }
@@ -248,10 +257,20 @@ def desk_faults(form: Mapping[str, Any], faults: Sequence[tuple[str, str]], word
             found[PATIENT] = words.gettext("Enter the patient's id, at most 200 characters.")
         else:
             rule = _RULE.search(fault)
-            told = "" if rule is None else fault_text(rule[1], words)
+            place = places.get(field)
+            kind = "" if place is None else form["fields"][place]["type"]
+            told = "" if rule is None else _file_fault(rule[1], kind, words)
             other = told or words.gettext("This value is not accepted.")
-            found[ids.get(field, "form")] = said.get(fault, other)
+            found["form" if place is None else field_id(place)] = said.get(fault, other)
     return found
+
+
+def _file_fault(rule: str, kind: str, words: Words) -> str:
+    """What is wrong with a file, and what can be read instead; empty for a rule that is not of files."""
+    fault = fault_text(rule, words)
+    if rule == "wrong_type" and kind in _FORMATS:
+        return f"{fault} {words.gettext(_FORMATS[kind])}"
+    return fault
 
 
 def _draw_field(
@@ -299,6 +318,7 @@ def _draw_field(
         hint=range_of(column["min"], column["max"], unit, words),
         required=column["required"],
         lost=f"{VALUE}{name}" in lost,
+        refusal=_file_fault("wrong_type", column["type"], words) if column["type"] in ENDINGS else "",
     )
 
 
@@ -323,7 +343,7 @@ def _read_field(field: Field, words: Words, files: Mapping[str, File]) -> tuple[
     """The value of a field, None where it was left empty, and what is wrong with it."""
     text = field.value.strip()
     if field.type in ENDINGS:
-        return _read_file(field, text, files.get(field.name), words)
+        return _read_file(field, text, files.get(field.name))
     if not text:
         return None, ""
     if field.type == "number":
@@ -346,12 +366,12 @@ def _read_field(field: Field, words: Words, files: Mapping[str, File]) -> tuple[
     return value, fault
 
 
-def _read_file(field: Field, text: str, file: File | None, words: Words) -> tuple[bytes | None, str]:
+def _read_file(field: Field, text: str, file: File | None) -> tuple[bytes | None, str]:
     """The bytes of a file, which the desk reads; a text in its place comes from no page of ours."""
     if file is None:
-        return None, fault_text("wrong_type", words) if text else ""
+        return None, field.refusal if text else ""
     if not file.fits("sound" if field.type == "sound" else "image"):
-        return None, fault_text("wrong_type", words)
+        return None, field.refusal
     return file.data, ""
 
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 from fastapi import Request, Response
 
-from galeno.errors import BusyError, ConflictError, NotFoundError, PackageError, RegistryError
+from galeno.errors import BusyError
 from galeno.service.answers import StoredDiagnosis
+from galeno.service.diagnosing import NotKeptError
 from galeno.service.following import OTHER
 from galeno.service.media_intake import HeldFile
 from galeno.service.pages.again import Again
@@ -24,6 +25,7 @@ from galeno.service.pages.session import Session
 from galeno.service.pages.sign_names import SignNames
 from galeno.service.pages.signs import parse_signs
 from galeno.service.pages.words import Words
+from galeno.study import Study
 
 
 class ResultPage:
@@ -49,7 +51,7 @@ class ResultPage:
         study = self._desk.study(stored.study)
         words = self._frame.words(request, session)
         names = await self._name_signs(session, stored, words)
-        files = await self._files(session, stored, words)
+        files = _files(stored, study, words)
         busy, spoken = False, None
         try:
             spoken = await self._spoken(session, stored, words, names, files)
@@ -88,16 +90,6 @@ class ResultPage:
         ids = [sign.token for text in listed for sign in parse_signs(text)]
         return await self._names.of(session, ids, words)
 
-    async def _files(self, session: Session, stored: StoredDiagnosis, words: Words) -> dict[str, str]:
-        """What the sounds and images are, by their columns, in the order of the study."""
-        record = stored.record or {}
-        told = {}
-        for name in self._desk.study(stored.study).features_columns:
-            if isinstance(record.get(name), HeldFile):
-                held, data = await self._desk.read_file(session.caller(), stored.id, name)
-                told[name] = extent_text(held.kind, data, words)
-        return told
-
     async def _spoken(
         self,
         session: Session,
@@ -115,9 +107,16 @@ class ResultPage:
             return None
         try:
             explanations = await self._desk.explain(session.caller(), stored.id)
-        except (ConflictError, NotFoundError, PackageError, RegistryError):
+        except NotKeptError:
             return None
         return draw_spoken(explanations, self._desk.study(stored.study), words, names, files)
+
+
+def _files(stored: StoredDiagnosis, study: Study, words: Words) -> dict[str, str]:
+    """What the sounds and images are, by their columns, in the order of the study."""
+    record = stored.record or {}
+    held = ((name, record.get(name)) for name in study.features_columns)
+    return {name: extent_text(file, words) for name, file in held if isinstance(file, HeldFile)}
 
 
 def _labels(words: Words) -> dict[str, str]:

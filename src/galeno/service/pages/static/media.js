@@ -131,6 +131,22 @@ if (globalThis.registerProcessor) {
         caption.textContent = "";
       }];
     };
+    // read from its head, for an hour of it would fill the memory once it is unpacked
+    const lasts = (address) => new Promise((told, failed) => {
+      const probe = new Audio();
+      probe.preload = "metadata";
+      probe.onloadedmetadata = () => told(probe.duration);
+      probe.onerror = failed;
+      probe.src = address;
+    });
+    const tooLong = async (file) => {
+      const address = URL.createObjectURL(file);
+      try {
+        return (await lasts(address)) > Number(say.seconds);
+      } finally {
+        URL.revokeObjectURL(address);
+      }
+    };
     const drawSound = async (file) => {
       const samples = mono(await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer()));
       const seconds = figure(samples.length / RATE);
@@ -142,23 +158,39 @@ if (globalThis.registerProcessor) {
         player.hidden = false;
       }];
     };
+    // the server has the last word: it reads what a file is, and takes one that has no ending or an odd one
+    const readable = (file) => !file.type || file.type === "application/octet-stream" || field.accept.split(",").some((kind) => (kind.startsWith(".") ? file.name.toLowerCase().endsWith(kind) : file.type === kind));
+    const wrong = (file) => {
+      if (!readable(file)) return say.sayKind;
+      if (file.size > Number(say.largest)) return say.sayLarge;
+      const together = all('input[type="file"]', field.form).flatMap((each) => [...each.files]).reduce((sum, each) => sum + each.size, 0);
+      return together > Number(say.together) ? say.sayTogether : "";
+    };
+    const refuse = (file, why) => {
+      hide();
+      field.value = "";
+      said.classList.add("refused");
+      said.textContent = `${file.name}: ${why}`;
+    };
     const show = async () => {
       hide();
       const mine = turn;
       const file = field.files[0];
+      said.classList.remove("refused");
       said.textContent = file ? "" : say.sayRemoved;
+      const fault = file && wrong(file);
+      if (fault) return refuse(file, fault);
       field.removeAttribute("aria-invalid");
       box.closest(".field").querySelector(".error")?.remove();
       box.querySelector(".lost")?.remove();
       if (!file) return;
-      if (file.size > Number(say.largest)) {
-        field.value = "";
-        said.textContent = say.sayLarge;
-        return;
-      }
       clear.hidden = false;
       const name = `${file.name} (${size(file.size)}`;
       try {
+        if (say.media === "sound" && (await tooLong(file))) {
+          if (mine === turn) refuse(file, say.sayLong);
+          return;
+        }
         const [about, draw] = await (say.media === "sound" ? drawSound : drawImage)(file);
         if (mine !== turn) return;
         draw();
@@ -200,17 +232,20 @@ if (globalThis.registerProcessor) {
       starting = true; // the button is not disabled meanwhile: it would lose the focus
       const longest = Number(place.dataset.longest);
       const quiet = { echoCancellation: false, noiseSuppression: false, autoGainControl: false }; // made for voices
-      let stream;
+      let [stream, context, node] = [];
       try {
         stream = await navigator.mediaDevices.getUserMedia({ audio: quiet });
+        context = new AudioContext();
+        await context.audioWorklet.addModule(HERE);
+        node = new AudioWorkletNode(context, "galeno-recorder", { channelCount: 1, channelCountMode: "explicit" });
+        context.createMediaStreamSource(stream).connect(node).connect(context.destination); // silence: it gives nothing out
       } catch (error) {
-        said.textContent = error.name === "NotAllowedError" ? box.dataset.sayDenied : box.dataset.sayAbsent;
+        stream?.getTracks().forEach((track) => track.stop());
+        context?.close();
+        said.textContent = !stream && error.name === "NotAllowedError" ? box.dataset.sayDenied : box.dataset.sayAbsent;
         starting = false;
         return;
       }
-      const context = new AudioContext();
-      await context.audioWorklet.addModule(HERE);
-      const node = new AudioWorkletNode(context, "galeno-recorder", { channelCount: 1, channelCountMode: "explicit" });
       const chunks = [];
       let [length, loudest] = [0, 0];
       node.port.onmessage = ({ data }) => {
@@ -219,7 +254,6 @@ if (globalThis.registerProcessor) {
         length += data.length;
         loudest = data.reduce((most, value) => Math.max(most, Math.abs(value)), loudest);
       };
-      context.createMediaStreamSource(stream).connect(node).connect(context.destination); // silence: it gives nothing out
       const tick = setInterval(() => {
         const seconds = length / context.sampleRate;
         clock.textContent = `${figure(seconds)} s / ${longest} s`;

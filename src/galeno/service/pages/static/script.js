@@ -174,6 +174,12 @@
 
   /* What is sent once, and what is asked before it is sent. */
 
+  const TWICE = 2000; // ms
+  const free = (form) => {
+    delete form.dataset.sent;
+    form.removeAttribute("aria-busy");
+    all(".sending").forEach((line) => line.remove());
+  };
   document.addEventListener("submit", (event) => {
     const form = event.target;
     const asked = event.submitter?.dataset.confirm ?? form.dataset.confirm;
@@ -182,14 +188,22 @@
       return;
     }
     if (!("once" in form.dataset)) return;
-    if ("sent" in form.dataset) event.preventDefault();
-    form.dataset.sent = "";
-    form.setAttribute("aria-busy", "true");
+    if (!("sent" in form.dataset)) {
+      form.dataset.sent = event.timeStamp;
+      form.setAttribute("aria-busy", "true");
+      return;
+    }
+    event.preventDefault();
+    if (event.timeStamp - form.dataset.sent < TWICE) return; // a double click
+    // No event tells that somebody stopped the browser: who says so by pressing once more is let through.
+    free(form);
+    const line = document.createElement("p");
+    line.className = "small sending";
+    line.setAttribute("role", "status");
+    (event.submitter ?? form).after(line);
+    line.textContent = document.body.dataset.saySending;
   });
-  addEventListener("pageshow", () => all("form[data-sent]").forEach((form) => {
-    delete form.dataset.sent;
-    form.removeAttribute("aria-busy");
-  }));
+  addEventListener("pageshow", () => all("form[data-sent]").forEach(free));
   document.addEventListener("click", (event) => {
     const link = event.target.closest("[data-part] .pager a, a[data-partial]");
     if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
