@@ -6,7 +6,7 @@ from threading import Thread
 import polars as pl
 import pytest
 
-from galeno.errors import OutputError
+from galeno.errors import LakeError
 from galeno.records import KEY
 from galeno.storage.contents import TABLE, Contents
 from galeno.storage.lake import Lake
@@ -63,7 +63,7 @@ def test_who_holds_the_intake_may_write_and_others_wait(contents: Contents, tmp_
 
 def test_a_lake_that_cannot_be_held_is_told(tmp_path: Path) -> None:
     (tmp_path / "lake").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot be written"), Lake(tmp_path / "lake").hold_intake():
+    with pytest.raises(LakeError, match="cannot be read or written"), Lake(tmp_path / "lake").hold_intake():
         pass
 
 

@@ -61,7 +61,6 @@ def alone(path: Path) -> Iterator[None]:
         OutputError: the folder cannot be written to.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise OutputError(

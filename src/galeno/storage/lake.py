@@ -17,7 +17,6 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from galeno.errors import ConflictError, LakeError
 from galeno.records import BATCH, KEY
-from galeno.storage.atomic import alone
 
 _TABLE = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _BATCH = re.compile(r"[A-Za-z0-9_-]+")
@@ -127,14 +126,8 @@ class Lake:
         if isinstance(path, str):
             yield
             return
-        with self._faults(table):
-            path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path / "_lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with self._lock(path / "_lock", table):
             yield
-        finally:
-            os.close(descriptor)
 
     @contextmanager
     def hold_intake(self) -> Iterator[None]:
@@ -146,13 +139,24 @@ class Lake:
         takes for itself. An object store has no such lock.
 
         Raises:
-            OutputError: the lake cannot be written to.
+            LakeError: the lake cannot be written to.
         """
         if self._options is not None:
             yield
             return
-        with alone(Path(self.root) / "intake"):
+        with self._lock(Path(self.root) / "intake.lock", "intake"):
             yield
+
+    @contextmanager
+    def _lock(self, path: Path, table: str) -> Iterator[None]:
+        with self._faults(table):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def remove(self, table: str, column: str, values: Collection[str]) -> None:
         """Remove rows from the latest version, and the files of earlier ones.
