@@ -151,7 +151,10 @@ def test_larger_blocks_go_on_where_smaller_ones_ended(
     rows = [f'{number},"{"A" * length}"' for number, length in enumerate(lengths)]
     path = put(tmp_path / "a.csv", "\n".join(["number,file", *rows]))
     assert [len(cell) for cell in read_table(path)["file"]] == lengths
-    assert read_table(path)["number"].to_list() == [str(number) for number in range(len(lengths))]
+    numbers = [str(number) for number in range(len(lengths))]
+    assert read_table(path)["number"].to_list() == numbers
+    spaced = "\n".join(row.replace('"A', '"\nA') + "\n" * (at % 3) for at, row in enumerate(rows))
+    assert read_table(put(path, f"number,file\n{spaced}"))["number"].to_list() == numbers
     with pytest.raises(SourceError, match="line 154: 1 values"):
         read_table(put(path, "\n".join(["number,file", *rows, "SECRET"])))
     with pytest.raises(SourceError, match=r"a row is longer than .*, or a quote is opened and never closed"):

@@ -206,10 +206,15 @@ def _csv_batches(path: Path, header: _Header) -> Iterator[pl.DataFrame]:
     last: pl.DataFrame | None = None
     for block in BLOCKS:
         ragged: list[pa_csv.InvalidRow] = []
+        before = 0
         try:
-            for last in _csv_blocks(path, header, block, done, ragged):
-                done += last.height
-                yield last
+            for part in _csv_blocks(path, header, block, ragged):
+                # smaller blocks gave some already; Arrow's own way to leave rows out counts empty lines too
+                last = part.slice(min(done - before, part.height))
+                before += part.height
+                if last.height:
+                    yield last
+                done = max(done, before)
             break
         except pa.ArrowInvalid as error:
             if "straddling" not in str(error) or block == BLOCKS[-1]:
@@ -221,9 +226,9 @@ def _csv_batches(path: Path, header: _Header) -> Iterator[pl.DataFrame]:
 
 
 def _csv_blocks(
-    path: Path, header: _Header, block: int, done: int, ragged: list[pa_csv.InvalidRow]
+    path: Path, header: _Header, block: int, ragged: list[pa_csv.InvalidRow]
 ) -> Iterator[pl.DataFrame]:
-    """The rows after the first `done`, a block of bytes at a time; one of another length goes to `ragged`."""
+    """The rows, a block of bytes at a time; one of another length goes to `ragged`."""
 
     def refuse(row: pa_csv.InvalidRow) -> str:
         ragged.append(row)
@@ -237,7 +242,6 @@ def _csv_blocks(
                 block_size=block,
                 column_names=header.names,
                 skip_rows=header.lines,
-                skip_rows_after_names=done,
             ),
             parse_options=pa_csv.ParseOptions(
                 delimiter=header.delimiter, newlines_in_values=True, invalid_row_handler=refuse
