@@ -142,7 +142,8 @@ if (globalThis.registerProcessor) {
     const tooLong = async (file) => {
       const address = URL.createObjectURL(file);
       try {
-        return (await lasts(address)) > Number(say.seconds);
+        const seconds = await lasts(address);
+        return seconds > Number(say.seconds) && seconds < Infinity; // which some heads leave open
       } finally {
         URL.revokeObjectURL(address);
       }
