@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
@@ -20,6 +20,7 @@ def judged(seed, n=50, grain=1000):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 300), st.sampled_from([2, 4, 1000]))
+@example(315, 278, 4)
 def test_curves_run_along_those_of_scikit_learn(seed, n, grain):
     rows = judged(seed, n, grain)
     known = rows.labels >= 0
@@ -33,8 +34,8 @@ def test_curves_run_along_those_of_scikit_learn(seed, n, grain):
         assert len(x) <= 62
         assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
         fpr, tpr, _ = roc_curve(positive, rows.probabilities[known, index], drop_intermediate=False)
-        points = {(round(a, 4), round(b, 4)) for a, b in zip(fpr.tolist(), tpr.tolist(), strict=True)}
-        assert set(zip(x, y, strict=True)) <= points
+        away = np.abs(np.column_stack([x, y])[:, None] - np.column_stack([fpr, tpr])).max(axis=2).min(axis=1)
+        assert (away <= 0.00005 + 1e-9).all()  # they are told to four digits; a half goes either way
         recall, precision = found["pr"][name]
         assert max(recall) == 1
         assert all(0 <= p <= 1 for p in precision)
