@@ -4,7 +4,7 @@ Arrays are NumPy: `float32` for feature matrices, `float64` for probabilities,
 `int64` for class indices. Class indices follow the order of the study's classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -36,6 +36,11 @@ TIME = "_time"
 """Lake column: time of the encounter, where the study names one."""
 SITE = "_site"
 """Lake column: site of the encounter, where the study names one."""
+
+
+def owner_column(columns: Collection[str]) -> str:
+    """The column that says who stays on one side of every split: UNIT where rows have it, else PATIENT."""
+    return UNIT if UNIT in columns else PATIENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,12 +71,12 @@ def tune_scripted(
         inputs = torch.from_numpy(np.ascontiguousarray(lesson.tensors))
         scale = 1 / 255 if whole else 1.0
         example = inputs[:2].float() * scale
-        if not _answers(backbone, example) and _answers(backbone, example.mean(dim=1, keepdim=True)):
-            backbone = GreyBackbone(backbone)
         if not _answers(backbone, example):
-            raise SourceError(
-                f"the backbone gives no rows of numbers for images {inputs.shape[1:]}", where=where
-            )
+            if not _answers(backbone, example.mean(dim=1, keepdim=True)):
+                raise SourceError(
+                    f"the backbone gives no rows of numbers for images {inputs.shape[1:]}", where=where
+                )
+            backbone = GreyBackbone(backbone)
         network = HeadedBackbone(
             backbone, scale, _feature_statistics(backbone, inputs, scale), lesson.n_classes
         )

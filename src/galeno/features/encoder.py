@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from galeno.recipes import Features
-from galeno.records import PATIENT, UNIT, FloatMatrix, Labels
+from galeno.records import FloatMatrix, Labels, owner_column
 from galeno.study import Column
 
 Block = Literal["table", "copies", "ngrams", "svd", "media", "tensor", "projection", "late"]
@@ -49,7 +49,7 @@ class Sample:
     @classmethod
     def of(cls, frame: pl.DataFrame, labels: Labels, classes: int) -> Self:
         """Number the patients of a frame, those who share a file as one; without any every row is one."""
-        who = UNIT if UNIT in frame.columns else PATIENT
+        who = owner_column(frame.columns)
         if who in frame.columns:
             _, patients = np.unique(frame[who].cast(pl.String).fill_null("").to_numpy(), return_inverse=True)
         else:

@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from galeno.errors import LearningError
-from galeno.records import KEY, PATIENT, SITE, TARGET, TIME, UNIT, Part
+from galeno.records import KEY, PATIENT, SITE, TARGET, TIME, UNIT, Part, owner_column
 from galeno.study import Study
 
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -138,7 +138,7 @@ def _patients(frame: pl.DataFrame, labels: _Ints, study: Study) -> _Patients:
     def named(who: str) -> pl.Expr:
         return pl.coalesce(pl.col(who).cast(pl.String), pl.col(KEY).cast(pl.String))
 
-    per_row = frame.select(named(UNIT if UNIT in frame.columns else PATIENT).alias(PATIENT))
+    per_row = frame.select(named(owner_column(frame.columns)).alias(PATIENT))
     persons = frame.select(named(PATIENT).rank("dense").cast(pl.Int64)).to_series().to_numpy()
     ids = sorted(per_row[PATIENT].unique().to_list(), key=lambda patient: _hash(f"{study.seed}\0{patient}"))
     positions = pl.DataFrame({PATIENT: ids, "position": np.arange(len(ids), dtype=np.int64)})

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from galeno.errors import RunError
 from galeno.progress import Reporter
-from galeno.records import KEY, PATIENT, TARGET, UNIT, Labels, Part
+from galeno.records import KEY, PATIENT, TARGET, UNIT, Labels, Part, owner_column
 from galeno.storage.home import Home
 from galeno.storage.lake import Lake
 from galeno.storage.runs import RunFolder
@@ -84,8 +84,7 @@ class Rows:
     @property
     def patients(self) -> NDArray[np.str_]:
         """Whose each row is, those who share a file as one; shape (rows,)."""
-        who = UNIT if UNIT in self.frame.columns else PATIENT
-        return self.frame[who].cast(pl.String).to_numpy().astype(np.str_)
+        return self.frame[owner_column(self.frame.columns)].cast(pl.String).to_numpy().astype(np.str_)
 
 
 @dataclass(frozen=True, slots=True)
