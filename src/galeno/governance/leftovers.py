@@ -4,7 +4,6 @@ A run holds them in a folder of its ingest step until its rows are in the lake, 
 records that come in. Both remove their folder in the end, unless they are killed.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from uuid import uuid4
 from galeno.errors import OutputError, RunError
 from galeno.governance.learned import list_runs
 from galeno.storage.home import Home
+from galeno.storage.lock import lock
 
 
 @contextmanager
@@ -75,38 +75,26 @@ def drop_received(home: Home) -> int:
 
 @contextmanager
 def _hold(folder: Path) -> Iterator[bool]:
-    """Hold a folder if nobody does, and tell so; the system lets go when a process ends, however it ends.
+    """Hold a folder if nobody does, and tell so (see `storage.lock`).
 
     The lock is a file beside the folder, and is made before it: else there were a moment without one.
     """
-    lock = folder.with_suffix(".lock")
+    path = folder.with_suffix(".lock")
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise OutputError(
             f"cannot be written ({error.strerror})",
             where=str(folder.parent),
             remedy="Choose a folder that you may write to",
         ) from None
-    try:
-        free = _is_free(descriptor)
+    with lock(descriptor, wait=False) as free:
         try:
             yield free
         finally:
             if free:
-                lock.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
-
-
-def _is_free(descriptor: int) -> bool:
-    """Take a lock, unless somebody else has it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+                path.unlink(missing_ok=True)
 
 
 def _remove(folder: Path) -> bool:

@@ -1,6 +1,5 @@
 """Files that are either the old one or the new one, whatever happens in between."""
 
-import fcntl
 import json
 import os
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from galeno.errors import OutputError
+from galeno.storage.lock import lock
 
 
 @contextmanager
@@ -68,11 +68,8 @@ def alone(path: Path) -> Iterator[None]:
             where=str(path),
             remedy="Choose a folder that you may write to",
         ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with lock(descriptor):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

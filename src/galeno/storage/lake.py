@@ -4,7 +4,6 @@ Delta's log makes an append whole or absent (https://github.com/delta-io/delta/b
 a table is partitioned by batch, so that a run can say which batches it learned from.
 """
 
-import fcntl
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -17,6 +16,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from galeno.errors import ConflictError, LakeError
 from galeno.records import BATCH, KEY
+from galeno.storage.lock import lock
 
 _TABLE = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _BATCH = re.compile(r"[A-Za-z0-9_-]+")
@@ -152,11 +152,8 @@ class Lake:
         with self._faults(table):
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with lock(descriptor):
             yield
-        finally:
-            os.close(descriptor)
 
     def remove(self, table: str, column: str, values: Collection[str]) -> None:
         """Remove rows from the latest version, and the files of earlier ones.

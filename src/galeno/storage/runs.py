@@ -5,7 +5,6 @@ outcome. Below its folder, `steps/NAME.json` appears when step NAME is done, and
 not before; `NAME/` holds what the step is making or made.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 
 from galeno.errors import RunError
 from galeno.storage.atomic import read_json, write_json
+from galeno.storage.lock import lock
 
 REPORT = "report.html"
 """File of the package step's folder, beside the package; it shows examples where the study allows it."""
@@ -89,18 +89,14 @@ class RunFolder:
             RunError: another process holds it.
         """
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with lock(descriptor, wait=False) as locked:
+            if not locked:
                 raise RunError(
                     "another process is working on this run",
                     where=str(self.root),
                     remedy="Wait for it to end",
-                ) from None
+                )
             yield
-        finally:
-            os.close(descriptor)
 
 
 def _read(path: Path) -> dict[str, Any]:
